@@ -1,1 +1,3 @@
 //! repository.
+
+pub mod object;
