@@ -1,3 +1,4 @@
 //! repository.
 
+pub mod fsck;
 pub mod object;
