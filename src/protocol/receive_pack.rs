@@ -321,3 +321,201 @@ impl Done {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::pkt_line::write_data;
+    use proptest::prelude::*;
+
+    const ZERO: &str = "0000000000000000000000000000000000000000";
+    const A: &str = "1111111111111111111111111111111111111111";
+    const B: &str = "2222222222222222222222222222222222222222";
+
+    /// Lines as one section, with its flush.
+    fn wire(lines: &[String]) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for line in lines {
+            write_data(&mut wire, line.as_bytes()).unwrap();
+        }
+        write_flush(&mut wire).unwrap();
+        wire
+    }
+
+    fn read(lines: &[String]) -> Result<Option<PushRequest>, ProtocolError> {
+        PushRequest::read(&mut PktReader::new(&wire(lines)[..]), &PushLimits { commands: 3, shallow: 1 })
+    }
+
+    fn refused(lines: &[String]) -> PeerError {
+        match read(lines) {
+            Err(ProtocolError::Peer(error)) => error,
+            other => panic!("{lines:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_git_sends() {
+        let mut input = wire(&[
+            format!("shallow {B}"),
+            // Git's own client ends no command in a line feed; others do.
+            format!(
+                "{ZERO} {A} refs/heads/new\0 report-status-v2 side-band-64k push-options object-format=sha1 \
+                 agent=git/2.47.1-Linux"
+            ),
+            format!("{A} {B} refs/heads/main\n"),
+            format!("{A} {ZERO} refs/tags/old"),
+        ]);
+        input.extend_from_slice(&wire(&["ci.skip".to_string(), "a=b;c\n".to_string()]));
+        input.extend_from_slice(b"PACK\0\0\0\x02");
+        let mut reader = PktReader::new(&input[..]);
+        let push = PushRequest::read(&mut reader, &PushLimits::default()).unwrap().unwrap();
+        let mut pack = Vec::new();
+        reader.read_to_end(&mut pack).unwrap();
+        assert_eq!(pack, b"PACK\0\0\0\x02");
+
+        assert!(push.needs_pack());
+        assert_eq!(push.push_options, ["ci.skip", "a=b;c"]);
+        assert_eq!(push.shallow.len(), 1);
+        assert_eq!(push.capabilities.report, Some(ReportVersion::V2));
+        assert_eq!(push.capabilities.sideband, Sideband::Large);
+        assert_eq!(push.capabilities.agent.as_deref(), Some("git/2.47.1-Linux"));
+        assert!(!push.capabilities.atomic && !push.capabilities.quiet);
+        let id = |hex: &str| parse_oid(hex.as_bytes());
+        let expected =
+            [("refs/heads/new", None, id(A)), ("refs/heads/main", id(A), id(B)), ("refs/tags/old", id(A), None)];
+        for (command, (name, old, new)) in push.commands.iter().zip(expected) {
+            assert_eq!(command.parsed, Ok(RefName::parse(name.as_bytes()).unwrap()));
+            assert_eq!((command.name.as_slice(), command.old, command.new), (name.as_bytes(), old, new));
+        }
+    }
+
+    #[test]
+    fn a_push_of_nothing_or_of_deletions() {
+        assert!(read(&[]).unwrap().is_none());
+        assert!(read(&[format!("shallow {A}")]).unwrap().is_none());
+        assert!(PushRequest::read(&mut PktReader::new(&b""[..]), &PushLimits::default()).unwrap().is_none());
+        let push =
+            read(&[format!("{A} {ZERO} refs/heads/x\0report-status delete-refs atomic quiet")]).unwrap().unwrap();
+        assert!(!push.needs_pack());
+        assert!(push.capabilities.atomic && push.capabilities.quiet && push.capabilities.delete_refs);
+        assert_eq!((push.capabilities.report, push.capabilities.sideband), (Some(ReportVersion::V1), Sideband::None));
+    }
+
+    // B8
+    #[test]
+    fn a_bad_name_fails_its_own_command() {
+        for name in ["HEAD", "refs/heads/-h", "refs/heads/a..b", "refs/heads/x y", "../x", "refs/heads/\u{1b}"] {
+            let push = read(&[format!("{ZERO} {A} {name}"), format!("{ZERO} {A} refs/heads/good")]).unwrap().unwrap();
+            assert!(push.commands[0].parsed.is_err(), "{name}");
+            assert_eq!(push.commands[0].name, name.as_bytes());
+            assert!(push.commands[1].parsed.is_ok());
+        }
+    }
+
+    // B5 B8
+    #[test]
+    fn pushes_that_are_refused() {
+        let one = format!("{ZERO} {A} refs/heads/x");
+        let many: Vec<String> = (0..4).map(|n| format!("{ZERO} {A} refs/heads/{n}")).collect();
+        for (lines, message) in [
+            (vec![one.clone(), one.clone()], "multiple updates for ref `refs/heads/x` not allowed"),
+            (vec!["push-cert\0report-status".to_string()], "a signed push is not supported"),
+            (
+                vec![format!("{one}\0object-format=sha256")],
+                "unsupported object format `sha256`: this repository uses sha1",
+            ),
+            (many, "too many ref commands: at most 3 are taken"),
+            (vec![format!("shallow {A}"), format!("shallow {B}")], "too many shallow lines: at most 1 are taken"),
+            (vec![format!("{ZERO} {A} {}", "r".repeat(4097))], "a ref name is too long: at most 4096 bytes are taken"),
+        ] {
+            assert_eq!(refused(&lines).message(), message);
+        }
+        for line in [
+            "".to_string(),
+            "x".to_string(),
+            format!("{ZERO} {A}"),
+            format!("{ZERO} {A} "),
+            format!("{ZERO}{A} refs/heads/x"),
+            format!("{ZERO}  {A} refs/heads/x"),
+            format!("{} {A} refs/heads/x", &ZERO[1..]),
+            format!("{ZERO}{} {A} refs/heads/x", &A[..24]),
+            format!("shallow {A}x"),
+        ] {
+            assert!(matches!(refused(std::slice::from_ref(&line)), PeerError::Unexpected { .. }), "{line:?}");
+        }
+        let late = [one.clone(), format!("{ZERO} {A} refs/heads/y\0atomic")];
+        assert!(matches!(refused(&late), PeerError::Unexpected { .. }));
+        let full = wire(std::slice::from_ref(&one));
+        for end in 1..full.len() {
+            assert!(PushRequest::read(&mut PktReader::new(&full[..end]), &PushLimits::default()).is_err(), "{end}");
+        }
+        let delim = [&full[..full.len() - 4], b"0001"].concat();
+        assert!(PushRequest::read(&mut PktReader::new(&delim[..]), &PushLimits::default()).is_err());
+    }
+
+    // B10
+    #[test]
+    fn push_options_are_bounded_and_printable() {
+        let read = |options: &[String]| {
+            let mut input = wire(&[format!("{ZERO} {A} refs/heads/x\0push-options")]);
+            input.extend_from_slice(&wire(options));
+            PushRequest::read(&mut PktReader::new(&input[..]), &PushLimits::default())
+        };
+        let odd = ["a;b", "x=y", "größe: 1", "", "$(id)", "a\tb"];
+        for option in &odd[..5] {
+            assert_eq!(read(&[option.to_string()]).unwrap().unwrap().push_options, [*option]);
+        }
+        for option in [odd[5], "a\nb", "a\0b", "a\u{2028}b", "a\u{202e}b", "a\u{7f}", "a\r", &"x".repeat(1025)] {
+            let result = read(&[option.to_string()]);
+            assert!(matches!(result, Err(ProtocolError::Peer(PeerError::PushOption { .. }))), "{option:?}");
+        }
+        assert!(check_option(b"\xff").is_err());
+        assert_eq!(read(&vec!["x".repeat(1024); 64]).unwrap().unwrap().push_options.len(), 64);
+        assert!(matches!(read(&vec![String::new(); 65]), Err(ProtocolError::Peer(PeerError::TooMany { .. }))));
+    }
+
+    fn report() -> Report {
+        let done = Done { new: parse_oid(B.as_bytes()), forced_update: true, ..Done::default() };
+        Report {
+            unpack: Ok(()),
+            refs: vec![
+                RefReport { name: b"refs/heads/a".to_vec(), result: Ok(done) },
+                RefReport { name: b"refs/heads/b".to_vec(), result: Err("denied by\npolicy".to_string()) },
+            ],
+        }
+    }
+
+    fn written(report: &Report, version: Option<ReportVersion>, sideband: Sideband) -> String {
+        let mut out = SidebandWriter::new(Vec::new(), sideband);
+        report.write(version, &mut out).unwrap();
+        String::from_utf8(out.finish().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn reports() {
+        let ng = "0026ng refs/heads/b denied by\\npolicy\n";
+        let v1 = format!("000eunpack ok\n0014ok refs/heads/a\n{ng}0000");
+        let v2 =
+            format!("000eunpack ok\n0014ok refs/heads/a\n003coption new-oid {B}\n0019option forced-update\n{ng}0000");
+        assert_eq!(written(&report(), Some(ReportVersion::V1), Sideband::None), v1);
+        assert_eq!(written(&report(), Some(ReportVersion::V2), Sideband::None), v2);
+        let banded = format!("{:04x}\x01{v1}0000", v1.len() + 5);
+        assert_eq!(written(&report(), Some(ReportVersion::V1), Sideband::Large), banded);
+        assert_eq!(written(&report(), None, Sideband::Large), "0000");
+        assert_eq!(written(&report(), None, Sideband::None), "");
+        let failed = Report { unpack: Err("index-pack abnormal exit".to_string()), refs: Vec::new() };
+        let expected = "0024unpack index-pack abnormal exit\n0000";
+        assert_eq!(written(&failed, Some(ReportVersion::V2), Sideband::None), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_push_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let mut wire = Vec::new();
+            write_data(&mut wire, &[format!("{ZERO} {A} refs/heads/").as_bytes(), &bytes].concat()).unwrap();
+            wire.extend_from_slice(b"0000");
+            let _ = PushRequest::read(&mut PktReader::new(&wire[..]), &PushLimits::default());
+            let _ = PushRequest::read(&mut PktReader::new(&bytes[..]), &PushLimits::default());
+        }
+    }
+}

@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(
             text(&deepen, &info, &[(RefName::branch("x").unwrap(), two)]),
             "0011shallow-info\n0034shallow 10036unshallow 20001\
-             0010wanted-refs\n003b2 refs/heads/x\n0001000dpackfile\n"
+             0010wanted-refs\n003a2 refs/heads/x\n0001000dpackfile\n"
         );
         let shallow = PackRequest { shallow: vec![one], ..PackRequest::default() };
         assert_eq!(text(&shallow, &ShallowInfo::default(), &[]), "0011shallow-info\n0001000dpackfile\n");
