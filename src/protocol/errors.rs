@@ -120,8 +120,8 @@ pub enum PeerError {
         /// The ref, escaped.
         name: String,
     },
-    /// A push option outside the limits.
-    #[error("push option refused: {reason}")]
+    /// A push option or server option outside the limits.
+    #[error("option refused: {reason}")]
     PushOption {
         /// The rule that it breaks.
         reason: &'static str,
