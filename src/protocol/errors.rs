@@ -120,8 +120,8 @@ pub enum PeerError {
         /// The ref, escaped.
         name: String,
     },
-    /// A push option outside the limits.
-    #[error("push option refused: {reason}")]
+    /// A push option or server option outside the limits.
+    #[error("option refused: {reason}")]
     PushOption {
         /// The rule that it breaks.
         reason: &'static str,
@@ -182,7 +182,7 @@ mod tests {
     fn an_error_is_one_line() {
         let mut out = Vec::new();
         write_error(&mut out, "no\nsuch\x1b[31m thing\n").unwrap();
-        assert_eq!(out, b"001eERR no\\nsuch\\u{1b}[31m thing");
+        assert_eq!(out, b"0020ERR no\\nsuch\\u{1b}[31m thing");
         let error = PeerError::unexpected("a flush", b"want\0\xff");
         assert_eq!(error.message(), "protocol error: expected a flush, got `want\\u{0}\\xff`");
     }

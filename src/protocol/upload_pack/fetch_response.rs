@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use crate::names::{ObjectId, RefName};
+use crate::names::ObjectId;
 use crate::protocol::pkt_line::{write_data, write_delim, write_line};
 
 use super::PackRequest;
@@ -34,12 +34,13 @@ pub fn write_shallow_lines(out: &mut impl Write, info: &ShallowInfo) -> io::Resu
 /// sidebands, and their end is the end of the answer.
 ///
 /// `info` is written if the client deepens or is shallow, else there is no such section. `wanted_refs` are what the
-/// refs in `PackRequest::want_refs` point at; each is one that the reader may see, or the request has been refused.
+/// names in `PackRequest::want_refs` point at, by the names as sent: `HEAD` is among them in every clone. Each is one that
+/// the reader may see, or the request has been refused.
 pub fn write_sections(
     out: &mut impl Write,
     request: &PackRequest,
     info: &ShallowInfo,
-    wanted_refs: &[(RefName, ObjectId)],
+    wanted_refs: &[(Vec<u8>, ObjectId)],
 ) -> io::Result<()> {
     if request.deepens() || !request.shallow.is_empty() {
         write_line(out, b"shallow-info")?;
@@ -50,7 +51,7 @@ pub fn write_sections(
         write_line(out, b"wanted-refs")?;
         for (name, id) in wanted_refs {
             let mut line = format!("{id} ").into_bytes();
-            line.extend_from_slice(name.as_bytes());
+            line.extend_from_slice(name);
             write_line(out, &line)?;
         }
         write_delim(out)?;
@@ -67,7 +68,7 @@ mod tests {
     fn sections_before_the_pack() {
         let one = ObjectId::from_hex(&[b'1'; 40]).unwrap();
         let two = ObjectId::from_hex(&[b'2'; 40]).unwrap();
-        let text = |request: &PackRequest, info: &ShallowInfo, wanted: &[(RefName, ObjectId)]| {
+        let text = |request: &PackRequest, info: &ShallowInfo, wanted: &[(Vec<u8>, ObjectId)]| {
             let mut out = Vec::new();
             write_sections(&mut out, request, info, wanted).unwrap();
             String::from_utf8(out).unwrap().replace(&one.to_string(), "1").replace(&two.to_string(), "2")
@@ -77,9 +78,9 @@ mod tests {
         let info = ShallowInfo { shallow: vec![one], unshallow: vec![two] };
         let deepen = PackRequest { deepen: Some(Deepen::Depth(1)), ..PackRequest::default() };
         assert_eq!(
-            text(&deepen, &info, &[(RefName::branch("x").unwrap(), two)]),
+            text(&deepen, &info, &[(b"refs/heads/x".to_vec(), two)]),
             "0011shallow-info\n0034shallow 10036unshallow 20001\
-             0010wanted-refs\n003b2 refs/heads/x\n0001000dpackfile\n"
+             0010wanted-refs\n003a2 refs/heads/x\n0001000dpackfile\n"
         );
         let shallow = PackRequest { shallow: vec![one], ..PackRequest::default() };
         assert_eq!(text(&shallow, &ShallowInfo::default(), &[]), "0011shallow-info\n0001000dpackfile\n");

@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(
             answer(&["peel", "symrefs"], Some(id)),
             format!(
-                "0052{one} HEAD symref-target:refs/heads/main\n003d{one} refs/heads/main\n\
+                "0050{one} HEAD symref-target:refs/heads/main\n003d{one} refs/heads/main\n\
                  006a{one} refs/tags/v1 peeled:{two}\n0000"
             )
         );
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(answer(&["ref-prefix HEAD"], Some(id)), format!("0032{one} HEAD\n0000"));
         assert_eq!(
             answer(&["symrefs", "unborn", "ref-prefix HEAD"], None),
-            "0030unborn HEAD symref-target:refs/heads/main\n0000"
+            "002eunborn HEAD symref-target:refs/heads/main\n0000"
         );
         assert_eq!(answer(&["unborn", "ref-prefix HEAD"], None), "0000");
         assert_eq!(answer(&["symrefs", "ref-prefix HEAD"], None), "0000");

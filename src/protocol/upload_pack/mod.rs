@@ -40,7 +40,8 @@ use super::sideband::Sideband;
 pub struct PackRequest {
     /// The objects asked for by id, each once. Whether the client may have them is still to be decided.
     pub wants: Vec<ObjectId>,
-    /// Refs asked for by name, as sent, each once (version 2).
+    /// Full ref names, or `HEAD`, asked for by name, as sent, each once (version 2).
+    /// What they point at is wanted as if it stood in `wants`; the caller looks them up among what the reader may see.
     pub want_refs: Vec<Vec<u8>>,
     /// Deltas may lean on objects that the client has.
     pub thin_pack: bool,

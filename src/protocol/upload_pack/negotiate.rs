@@ -21,7 +21,7 @@ pub trait Negotiation {
     /// Whether the object is here and the reader may see it, so that the pack may lean on it.
     fn have(&mut self, oid: &ObjectId) -> bool;
     /// Whether every want is reachable from an object in common, so that more haves would not make the pack smaller.
-    /// Only asked once there is an object in common.
+    /// Only asked when there is an object in common, and again only when there is another one.
     fn ready(&mut self) -> bool;
 }
 
@@ -73,6 +73,9 @@ pub fn negotiate_v0(
     let mut last_common: Option<ObjectId> = None;
     let mut n_haves = 0;
     let mut sent_ready = false;
+    // The answer of `ready` since the last object in common: it may cost a walk, and a have that is not here does not
+    // change it, so a client cannot make us walk with each line.
+    let mut is_ready: Option<bool> = None;
     // Of this round.
     let (mut got_common, mut got_other) = (false, false);
     loop {
@@ -84,7 +87,7 @@ pub fn negotiate_v0(
                 return Err(PeerError::unexpected("`have`, `done` or a flush", packet.as_shown()).into());
             }
             if let (Some(id), AckMode::Detailed, true, false) = (last_common, ack_mode, got_common, got_other)
-                && negotiation.ready()
+                && *is_ready.get_or_insert_with(|| negotiation.ready())
             {
                 sent_ready = true;
                 write_line(out, format!("ACK {id} ready").as_bytes())?;
@@ -121,6 +124,7 @@ pub fn negotiate_v0(
         }
         if negotiation.have(&id) {
             got_common = true;
+            is_ready = None;
             let is_first = last_common.replace(id).is_none();
             match ack_mode {
                 AckMode::Detailed => write_line(out, format!("ACK {id} common").as_bytes())?,
@@ -132,7 +136,10 @@ pub fn negotiate_v0(
             // The client goes down a line of history that is not here. Once nothing can be gained, an ACK for what we
             // do not have makes it stop.
             got_other = true;
-            if ack_mode != AckMode::Single && last_common.is_some() && negotiation.ready() {
+            if ack_mode != AckMode::Single
+                && last_common.is_some()
+                && *is_ready.get_or_insert_with(|| negotiation.ready())
+            {
                 if ack_mode == AckMode::Detailed {
                     sent_ready = true;
                     write_line(out, format!("ACK {id} ready").as_bytes())?;
@@ -289,6 +296,30 @@ mod tests {
             let result = negotiate_v0(&mut reader, &mut out, AckMode::Detailed, false, false, &limits, &mut digits);
             assert!(matches!(result, Err(ProtocolError::Peer(_))), "{wire}");
         }
+    }
+
+    // B5
+    #[test]
+    fn haves_that_are_not_here_cost_no_walk() {
+        struct Counts(usize);
+        impl Negotiation for Counts {
+            fn have(&mut self, oid: &ObjectId) -> bool {
+                oid.to_string().starts_with('1')
+            }
+            fn ready(&mut self) -> bool {
+                self.0 += 1;
+                false
+            }
+        }
+        let mut wire = Vec::new();
+        for c in "1aaaabbbb1cccc".chars() {
+            write_line(&mut wire, format!("have {}", hex(c)).as_bytes()).unwrap();
+        }
+        let mut counts = Counts(0);
+        let mut reader = PktReader::new(&wire[..]);
+        let limits = Limits::default();
+        negotiate_v0(&mut reader, &mut Vec::new(), AckMode::Multi, false, false, &limits, &mut counts).unwrap();
+        assert_eq!(counts.0, 2);
     }
 
     #[test]

@@ -295,7 +295,7 @@ mod tests {
             (&["fetch"], "unknown capability `fetch`"),
             (&["agentx=1"], "unknown capability `agentx=1`"),
             (&["object-format=sha256"], "unsupported object format `sha256`: this repository uses sha1"),
-            (&["server-option=a\nb"], "push option refused: it is printable text on one line"),
+            (&["server-option=a\nb"], "option refused: it is printable text on one line"),
             (&["command=ls-refs", "--", "x"], "unexpected line: `x`"),
             (&["command=fetch", "--", "x"], "unexpected line: `x`"),
             (&["command=fetch", "--", "want x"], "protocol error: expected `want` and an object id, got `want x`"),

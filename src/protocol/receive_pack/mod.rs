@@ -7,15 +7,19 @@
 //!
 //! INVARIANT: push options and agents are values of their own and never part of a line with a meaning (B10).
 
+mod report;
+
+pub use report::{Done, RefReport, Report, ReportVersion};
+
 use std::collections::HashSet;
-use std::io::{self, Read, Write};
+use std::io::Read;
 
 use crate::names::{InvalidName, ObjectId, RefName};
 
 use super::capabilities::CapabilityList;
-use super::errors::{PeerError, ProtocolError, one_line, shown};
-use super::pkt_line::{Packet, PktReader, write_flush, write_line};
-use super::sideband::{Sideband, SidebandWriter};
+use super::errors::{PeerError, ProtocolError, shown};
+use super::pkt_line::{Packet, PktReader};
+use super::sideband::Sideband;
 use super::upload_pack::parse_oid;
 
 /// Most bytes in a ref name as sent: what is longer cannot be answered about.
@@ -85,15 +89,6 @@ pub struct Capabilities {
     pub agent: Option<String>,
     /// The client's session id, cleaned.
     pub session_id: Option<String>,
-}
-
-/// A form of the report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReportVersion {
-    /// `report-status`: ok or not, for each ref.
-    V1,
-    /// `report-status-v2`: besides, what was done when it is not what was asked for.
-    V2,
 }
 
 impl PushRequest {
@@ -239,85 +234,166 @@ pub(super) fn check_option(option: &[u8]) -> Result<&str, PeerError> {
     Ok(option)
 }
 
-/// What became of a push.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// Whether the pack was taken in, or why not.
-    pub unpack: Result<(), String>,
-    /// One for each command, in their order.
-    pub refs: Vec<RefReport>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::pkt_line::{write_data, write_flush};
+    use proptest::prelude::*;
 
-/// What became of one command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefReport {
-    /// The name as sent.
-    pub name: Vec<u8>,
-    /// Whether it was done, or why not, in a few words: the client shows them in parentheses behind the ref.
-    pub result: Result<Done, String>,
-}
+    const ZERO: &str = "0000000000000000000000000000000000000000";
+    const A: &str = "1111111111111111111111111111111111111111";
+    const B: &str = "2222222222222222222222222222222222222222";
 
-/// In which way what was done differs from what was asked for; `Default` is not at all. Only told to a client that
-/// knows [`ReportVersion::V2`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Done {
-    /// Another ref was updated.
-    pub ref_name: Option<RefName>,
-    /// It pointed at something else before.
-    pub old: Option<ObjectId>,
-    /// It points at something else now.
-    pub new: Option<ObjectId>,
-    /// It was not a fast-forward.
-    pub forced_update: bool,
-}
-
-impl Report {
-    /// Writes the report in the form that the client asked for, nothing if it asked for none. With a sideband it is a
-    /// stream of packets within band 1, with its own flush packet; messages may follow before
-    /// [`SidebandWriter::finish`].
-    pub fn write<W: Write>(&self, version: Option<ReportVersion>, out: &mut SidebandWriter<W>) -> io::Result<()> {
-        let Some(version) = version else {
-            return Ok(());
-        };
-        let mut body = Vec::new();
-        match &self.unpack {
-            Ok(()) => write_line(&mut body, b"unpack ok")?,
-            Err(reason) => write_line(&mut body, format!("unpack {}", one_line(reason)).as_bytes())?,
+    /// Lines as one section, with its flush.
+    fn wire(lines: &[String]) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for line in lines {
+            write_data(&mut wire, line.as_bytes()).unwrap();
         }
-        for item in &self.refs {
-            match &item.result {
-                Ok(done) => {
-                    write_line(&mut body, &[b"ok ", &item.name[..]].concat())?;
-                    if version == ReportVersion::V2 {
-                        done.write(&mut body)?;
-                    }
-                }
-                Err(reason) => {
-                    let reason = format!(" {}", one_line(reason));
-                    write_line(&mut body, &[b"ng ", &item.name[..], reason.as_bytes()].concat())?;
-                }
-            }
-        }
-        write_flush(&mut body)?;
-        out.write_all(&body)?;
-        out.flush()
+        write_flush(&mut wire).unwrap();
+        wire
     }
-}
 
-impl Done {
-    fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
-        if let Some(name) = &self.ref_name {
-            write_line(out, &[b"option refname ", name.as_bytes()].concat())?;
+    fn read(lines: &[String]) -> Result<Option<PushRequest>, ProtocolError> {
+        PushRequest::read(&mut PktReader::new(&wire(lines)[..]), &PushLimits { commands: 3, shallow: 1 })
+    }
+
+    fn refused(lines: &[String]) -> PeerError {
+        match read(lines) {
+            Err(ProtocolError::Peer(error)) => error,
+            other => panic!("{lines:?}: {other:?}"),
         }
-        if let Some(id) = &self.old {
-            write_line(out, format!("option old-oid {id}").as_bytes())?;
+    }
+
+    #[test]
+    fn what_git_sends() {
+        let mut input = wire(&[
+            format!("shallow {B}"),
+            // Git's own client ends no command in a line feed; others do.
+            format!(
+                "{ZERO} {A} refs/heads/new\0 report-status-v2 side-band-64k push-options object-format=sha1 \
+                 agent=git/2.47.1-Linux"
+            ),
+            format!("{A} {B} refs/heads/main\n"),
+            format!("{A} {ZERO} refs/tags/old"),
+        ]);
+        input.extend_from_slice(&wire(&["ci.skip".to_string(), "a=b;c\n".to_string()]));
+        input.extend_from_slice(b"PACK\0\0\0\x02");
+        let mut reader = PktReader::new(&input[..]);
+        let push = PushRequest::read(&mut reader, &PushLimits::default()).unwrap().unwrap();
+        let mut pack = Vec::new();
+        reader.read_to_end(&mut pack).unwrap();
+        assert_eq!(pack, b"PACK\0\0\0\x02");
+
+        assert!(push.needs_pack());
+        assert_eq!(push.push_options, ["ci.skip", "a=b;c"]);
+        assert_eq!(push.shallow.len(), 1);
+        assert_eq!(push.capabilities.report, Some(ReportVersion::V2));
+        assert_eq!(push.capabilities.sideband, Sideband::Large);
+        assert_eq!(push.capabilities.agent.as_deref(), Some("git/2.47.1-Linux"));
+        assert!(!push.capabilities.atomic && !push.capabilities.quiet);
+        let id = |hex: &str| parse_oid(hex.as_bytes());
+        let expected =
+            [("refs/heads/new", None, id(A)), ("refs/heads/main", id(A), id(B)), ("refs/tags/old", id(A), None)];
+        for (command, (name, old, new)) in push.commands.iter().zip(expected) {
+            assert_eq!(command.parsed, Ok(RefName::parse(name.as_bytes()).unwrap()));
+            assert_eq!((command.name.as_slice(), command.old, command.new), (name.as_bytes(), old, new));
         }
-        if let Some(id) = &self.new {
-            write_line(out, format!("option new-oid {id}").as_bytes())?;
+    }
+
+    #[test]
+    fn a_push_of_nothing_or_of_deletions() {
+        assert!(read(&[]).unwrap().is_none());
+        assert!(read(&[format!("shallow {A}")]).unwrap().is_none());
+        assert!(PushRequest::read(&mut PktReader::new(&b""[..]), &PushLimits::default()).unwrap().is_none());
+        let push =
+            read(&[format!("{A} {ZERO} refs/heads/x\0report-status delete-refs atomic quiet")]).unwrap().unwrap();
+        assert!(!push.needs_pack());
+        assert!(push.capabilities.atomic && push.capabilities.quiet && push.capabilities.delete_refs);
+        assert_eq!((push.capabilities.report, push.capabilities.sideband), (Some(ReportVersion::V1), Sideband::None));
+    }
+
+    // B8
+    #[test]
+    fn a_bad_name_fails_its_own_command() {
+        for name in ["HEAD", "refs/heads/-h", "refs/heads/a..b", "refs/heads/x y", "../x", "refs/heads/\u{1b}"] {
+            let push = read(&[format!("{ZERO} {A} {name}"), format!("{ZERO} {A} refs/heads/good")]).unwrap().unwrap();
+            assert!(push.commands[0].parsed.is_err(), "{name}");
+            assert_eq!(push.commands[0].name, name.as_bytes());
+            assert!(push.commands[1].parsed.is_ok());
         }
-        if self.forced_update {
-            write_line(out, b"option forced-update")?;
+    }
+
+    // B5 B8
+    #[test]
+    fn pushes_that_are_refused() {
+        let one = format!("{ZERO} {A} refs/heads/x");
+        let many: Vec<String> = (0..4).map(|n| format!("{ZERO} {A} refs/heads/{n}")).collect();
+        for (lines, message) in [
+            (vec![one.clone(), one.clone()], "multiple updates for ref `refs/heads/x` not allowed"),
+            (vec!["push-cert\0report-status".to_string()], "a signed push is not supported"),
+            (
+                vec![format!("{one}\0object-format=sha256")],
+                "unsupported object format `sha256`: this repository uses sha1",
+            ),
+            (many, "too many ref commands: at most 3 are taken"),
+            (vec![format!("shallow {A}"), format!("shallow {B}")], "too many shallow lines: at most 1 are taken"),
+            (vec![format!("{ZERO} {A} {}", "r".repeat(4097))], "a ref name is too long: at most 4096 bytes are taken"),
+        ] {
+            assert_eq!(refused(&lines).message(), message);
         }
-        Ok(())
+        for line in [
+            "".to_string(),
+            "x".to_string(),
+            format!("{ZERO} {A}"),
+            format!("{ZERO} {A} "),
+            format!("{ZERO}{A} refs/heads/x"),
+            format!("{ZERO}  {A} refs/heads/x"),
+            format!("{} {A} refs/heads/x", &ZERO[1..]),
+            format!("{ZERO}{} {A} refs/heads/x", &A[..24]),
+            format!("shallow {A}x"),
+        ] {
+            assert!(matches!(refused(std::slice::from_ref(&line)), PeerError::Unexpected { .. }), "{line:?}");
+        }
+        let late = [one.clone(), format!("{ZERO} {A} refs/heads/y\0atomic")];
+        assert!(matches!(refused(&late), PeerError::Unexpected { .. }));
+        let full = wire(std::slice::from_ref(&one));
+        for end in 1..full.len() {
+            assert!(PushRequest::read(&mut PktReader::new(&full[..end]), &PushLimits::default()).is_err(), "{end}");
+        }
+        let delim = [&full[..full.len() - 4], b"0001"].concat();
+        assert!(PushRequest::read(&mut PktReader::new(&delim[..]), &PushLimits::default()).is_err());
+    }
+
+    // B10
+    #[test]
+    fn push_options_are_bounded_and_printable() {
+        let read = |options: &[String]| {
+            let mut input = wire(&[format!("{ZERO} {A} refs/heads/x\0push-options")]);
+            input.extend_from_slice(&wire(options));
+            PushRequest::read(&mut PktReader::new(&input[..]), &PushLimits::default())
+        };
+        let odd = ["a;b", "x=y", "größe: 1", "", "$(id)", "a\tb"];
+        for option in &odd[..5] {
+            assert_eq!(read(&[option.to_string()]).unwrap().unwrap().push_options, [*option]);
+        }
+        for option in [odd[5], "a\nb", "a\0b", "a\u{2028}b", "a\u{202e}b", "a\u{7f}", "a\r", &"x".repeat(1025)] {
+            let result = read(&[option.to_string()]);
+            assert!(matches!(result, Err(ProtocolError::Peer(PeerError::PushOption { .. }))), "{option:?}");
+        }
+        assert!(check_option(b"\xff").is_err());
+        assert_eq!(read(&vec!["x".repeat(1024); 64]).unwrap().unwrap().push_options.len(), 64);
+        assert!(matches!(read(&vec![String::new(); 65]), Err(ProtocolError::Peer(PeerError::TooMany { .. }))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_push_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let mut wire = Vec::new();
+            write_data(&mut wire, &[format!("{ZERO} {A} refs/heads/").as_bytes(), &bytes].concat()).unwrap();
+            wire.extend_from_slice(b"0000");
+            let _ = PushRequest::read(&mut PktReader::new(&wire[..]), &PushLimits::default());
+            let _ = PushRequest::read(&mut PktReader::new(&bytes[..]), &PushLimits::default());
+        }
     }
 }
