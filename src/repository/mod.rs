@@ -1,4 +1,5 @@
 //! repository.
 
+pub mod archive;
 pub mod fsck;
 pub mod object;
