@@ -3,3 +3,4 @@
 pub mod archive;
 pub mod fsck;
 pub mod object;
+pub mod tree_diff;
