@@ -346,8 +346,8 @@ mod tests {
     fn settings(text: &str) -> (Vec<String>, bool) {
         let mut found = Vec::new();
         let complete = for_each_setting(text.as_bytes(), |s| {
-            let value = s.value.map(|v| format!("={}", v.escape_ascii())).unwrap_or_default();
-            found.push(format!("{}{value}", s.key.escape_ascii()));
+            let value = s.value.map(|v| format!("={}", String::from_utf8_lossy(v))).unwrap_or_default();
+            found.push(format!("{}{value}", String::from_utf8_lossy(s.key)));
         });
         (found, complete)
     }
@@ -359,7 +359,7 @@ mod tests {
             ("\u{feff}[A \"X.y\"] k=v ; no\r\n", &["a.X.y.k=v"], true),
             ("[a \"q\\\"\\z\"]\nk = \"  x  # y\" z # w\nj", &["a.q\"z.k=  x  # y z", "a.q\"z.j"], true),
             ("[a]\nk = one\\\n two  \n", &["a.k=one two"], true),
-            ("[a]\nk = \\t\\n\\b\\\\\\\"\n", &["a.k=\\t\\n\\x08\\\\\\\""], true),
+            ("[a]\nk = \\t\\n\\b\\\\\\\"\n", &["a.k=\t\n\u{8}\\\""], true),
             ("[submodule.Foo]url=x", &["submodule.foo.url=x"], true),
             ("[a]\nk = v\n!bad\n[b]\nj = w\n", &["a.k=v"], false),
             ("[a]\nk = \"open\n", &[], false),

@@ -104,7 +104,6 @@ impl Report {
         }
         self.n_unkept += 1;
         if finding.severity == Severity::Error
-            && self.n_errors <= MAX_FINDINGS
             && let Some(lesser) = self.findings.iter_mut().find(|kept| kept.severity < Severity::Error)
         {
             *lesser = finding;
