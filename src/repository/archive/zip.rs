@@ -190,7 +190,7 @@ fn dos_time(mtime: u64) -> (u16, u16) {
     // INVARIANT: between 1980 and 2107 is within what a timestamp can say, and all fields below fit their bits.
     let at =
         jiff::Timestamp::from_second(seconds as i64).expect("the time is clamped").to_zoned(jiff::tz::TimeZone::UTC);
-    let time = at.second() as u16 / 2 | (at.minute() as u16) << 5 | (at.hour() as u16) << 11;
-    let date = at.day() as u16 | (at.month() as u16) << 5 | ((at.year() - 1980) as u16) << 9;
+    let time = (at.second() as u16 / 2) | ((at.minute() as u16) << 5) | ((at.hour() as u16) << 11);
+    let date = at.day() as u16 | ((at.month() as u16) << 5) | (((at.year() - 1980) as u16) << 9);
     (time, date)
 }

@@ -73,7 +73,8 @@ fn is_good_url(url: &[u8]) -> bool {
                 break;
             }
         }
-        return !hides_line_feed(url) && !(n_up > 0 && rest.first().is_some_and(|b| matches!(b, b':' | b'/')));
+        let rewrites_host = n_up > 0 && rest.first().is_some_and(|b| matches!(b, b':' | b'/'));
+        return !hides_line_feed(url) && !rewrites_host;
     }
     for scheme in ["http", "https", "ftp", "ftps"] {
         let Some(rest) = url.strip_prefix(scheme.as_bytes()) else {
