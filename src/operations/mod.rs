@@ -1,1 +1,203 @@
-//! operations.
+//! What can be done here, one operation a file: authorize, act, record. Every door (SSH, HTTPS, API, command line)
+//! enters through this module and none goes round it.
+//!
+//! The doors see it through two traits: [`GitHost`] for Git over any transport, [`admin::AdminHost`] for the
+//! administrator's command line. All their methods block; a door calls them on a thread that may block, inside the
+//! Tokio runtime.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::net::IpAddr;
+
+use uuid::Uuid;
+
+use crate::identity::Principal;
+use crate::names::{AccountId, RepositoryName};
+
+pub mod admin;
+
+/// Everything the server needs of the inside: Git for its doors, administration for its socket.
+pub trait Host: GitHost + admin::AdminHost {
+    /// Called once, when both listeners are bound and before the server says that it is ready; here the files that
+    /// name the server's address are written (`keys/aws/config`).
+    fn listening(&self, listening: &Listening) -> Result<(), String> {
+        let _ = listening;
+        Ok(())
+    }
+}
+
+/// Where the server listens, with the real ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listening {
+    /// `https://HOST:PORT`, without a slash at the end.
+    pub https_url: String,
+    /// `ssh://git@HOST:PORT`, without a slash at the end.
+    pub ssh_url: String,
+}
+
+/// A Git service; the route or the verb alone chooses it, and the right that is asked for follows from it (attack
+/// checklist A3, B11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GitService {
+    /// `git-upload-pack`: clone and fetch. Reads.
+    UploadPack,
+    /// `git-receive-pack`: push. Writes.
+    ReceivePack,
+    /// `git-upload-archive`: `git archive --remote`. Reads; SSH only.
+    UploadArchive,
+}
+
+impl GitService {
+    /// The program name that Git gives it, such as `git-upload-pack`.
+    pub fn name(self) -> &'static str {
+        match self {
+            GitService::UploadPack => "git-upload-pack",
+            GitService::ReceivePack => "git-receive-pack",
+            GitService::UploadArchive => "git-upload-archive",
+        }
+    }
+
+    /// The service of exactly this program name; no other spelling is taken.
+    pub fn from_name(name: &str) -> Option<GitService> {
+        [GitService::UploadPack, GitService::ReceivePack, GitService::UploadArchive]
+            .into_iter()
+            .find(|service| service.name() == name)
+    }
+}
+
+/// Which repository a URL names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RepositoryPath {
+    /// `/v1/repos/NAME`: in the account of whoever asks.
+    OwnAccount(RepositoryName),
+    /// `/ACCOUNT/NAME.git`.
+    ByAccount(AccountId, RepositoryName),
+}
+
+impl fmt::Display for RepositoryPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RepositoryPath::OwnAccount(name) => write!(f, "{name}"),
+            RepositoryPath::ByAccount(account, name) => write!(f, "{account}/{name}"),
+        }
+    }
+}
+
+/// How the two ends talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GitMode {
+    /// HTTP `GET info/refs`: the advertisement and nothing else; there is no input. The output begins with the
+    /// `# service=...` packet where the protocol version asks for it, which the transfer writes.
+    Advertise,
+    /// HTTP `POST`: one request, one response; the client repeats what both know.
+    StatelessRpc,
+    /// SSH: advertisement and conversation on one connection.
+    Stateful,
+}
+
+/// One Git request as a door understood it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitSession {
+    /// What is asked.
+    pub service: GitService,
+    /// Of which repository.
+    pub repository: RepositoryPath,
+    /// What the client asked for by `GIT_PROTOCOL` or `Git-Protocol`: 0, 1 or 2.
+    pub protocol_version: u8,
+    /// How the two ends talk.
+    pub mode: GitMode,
+}
+
+/// The door a request came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Smart HTTP over TLS.
+    Https,
+    /// SSH.
+    Ssh,
+}
+
+/// Who asks, through what, under which request id. Goes first in every operation.
+#[derive(Debug, Clone)]
+pub struct OpContext {
+    /// Who asks.
+    pub principal: Principal,
+    /// Fresh for each request; stands in logs, decision records and, on errors, in what the client reads.
+    pub request_id: Uuid,
+    /// The peer's address; none for work that no connection asked for.
+    pub source: Option<IpAddr>,
+    /// The door.
+    pub transport: Transport,
+}
+
+/// Why a user name and password were not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthFailure {
+    /// Unknown user, wrong password, disabled: all alike to the outside.
+    #[error("the user name or password is wrong")]
+    Wrong,
+    /// Too many failures from this address or for this user.
+    #[error("too many attempts, try again in {retry_after_seconds} seconds")]
+    TooMany {
+        /// Seconds until the next attempt is looked at.
+        retry_after_seconds: u32,
+    },
+    /// The catalog or the keyring could not be asked; nothing is known about the credential.
+    #[error("credentials cannot be checked at the moment")]
+    Unavailable,
+}
+
+/// Why a Git request was refused before the service began. The texts are shown to the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GitRefusal {
+    /// There is no such repository, or the principal may not know of it.
+    #[error("repository not found")]
+    NotFound,
+    /// The principal may know of it, but not do this.
+    #[error("{0}")]
+    Forbidden(String),
+    /// A part is out of order.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Why a transfer ended early. What the client should read has been written to it already, as far as it could be.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The peer broke the protocol or went away.
+    #[error("the client ended the transfer early")]
+    Peer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The request was understood and refused.
+    #[error("the transfer was refused: {0}")]
+    Refused(String),
+    /// A part of the server is out of order.
+    #[error("the transfer failed")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Git as the doors see it. All methods block.
+pub trait GitHost: Send + Sync + 'static {
+    /// Checks Git credentials from HTTP Basic. `source` is for rate limits and the record.
+    fn authenticate_git(&self, user: &str, password: &str, source: IpAddr) -> Result<Principal, AuthFailure>;
+
+    /// Whom an SSH key belongs to, for the SSH user name given. Says nothing about whether the peer holds the key:
+    /// the caller makes it an identity only after it has verified a signature (attack checklist C1).
+    fn authenticate_ssh_key(&self, key: &russh::keys::PublicKey, user_name: &str, source: IpAddr) -> Option<Principal>;
+
+    /// What `ssh HOST` without a command prints: one or more lines that name the user and the account.
+    fn greeting(&self, principal: &Principal) -> String;
+
+    /// Decides whether the repository may be known and the service be used, before any of the body is read.
+    fn open(&self, ctx: &OpContext, session: &GitSession) -> Result<Box<dyn GitTransfer>, GitRefusal>;
+
+    /// Asks database, blob store and keyring whether they answer; the text says which does not.
+    fn health(&self) -> Result<(), String>;
+}
+
+/// A Git service that was allowed to begin.
+pub trait GitTransfer: Send {
+    /// Reads requests and writes answers until the service is done; blocks. Errors that the protocol has words for are
+    /// written to `output` before this returns. A read that fails with `TimedOut` means that the client stalled, a write
+    /// that fails with `BrokenPipe` that it went away; work stops at either.
+    fn run(self: Box<Self>, input: Box<dyn Read + Send>, output: Box<dyn Write + Send>) -> Result<(), TransferError>;
+}
