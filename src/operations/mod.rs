@@ -15,6 +15,7 @@ use crate::identity::Principal;
 use crate::names::{AccountId, RepositoryName};
 
 pub mod admin;
+pub mod git_pull;
 
 /// Everything the server needs of the inside: Git for its doors, administration for its socket.
 pub trait Host: GitHost + admin::AdminHost {

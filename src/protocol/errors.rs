@@ -108,6 +108,9 @@ pub enum PeerError {
         /// The object asked for.
         id: ObjectId,
     },
+    /// A shallow fetch whose time or exclusions leave no commit.
+    #[error("no commits selected for shallow requests")]
+    NothingSelected,
     /// A `want-ref` for a ref that is not there, or not there for this reader: the same text for both.
     #[error("unknown ref {name}")]
     UnknownRef {

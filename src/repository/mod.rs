@@ -1,6 +1,18 @@
-//! repository.
+//! A repository's objects, refs and history: what is in it, what may be served, how packs come in and go out.
+//!
+//! It knows no user and no socket. What comes from outside is checked here (`fsck`, `pack::ingest`) before anything leans
+//! on it; plaintext of objects lives in memory only, files go through `store`'s sealing.
 
 pub mod archive;
+pub mod commit_graph;
 pub mod fsck;
+pub mod inspection;
+pub mod log;
 pub mod object;
+pub mod objects;
+pub mod pack;
+pub mod refs;
+pub mod shallow;
+pub mod snapshot;
 pub mod tree_diff;
+pub mod walk;

@@ -1,1 +1,249 @@
-//! store.
+//! Where everything lies: sealed files in a blob store, rows in SQL, keys in the keyring. Knows no refs and no users.
+//!
+//! `seal` is the cryptography and `FORMAT.md` its specification; `file` streams sealed files in and out; `catalog` holds
+//! the rows; `keyring` the keys. Plaintext never reaches a disk, temporary files included: there are none.
+
+pub mod catalog;
+pub mod faults;
+pub mod file;
+pub mod keyring;
+pub mod seal;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use crate::clock::Clock;
+use crate::names::AccountId;
+use catalog::{Catalog, CatalogError};
+use faults::Faults;
+use file::{
+    BlockCache, FileAccess, FileError, FileId, FileKind, FileMeta, RepositoryKeys, SealedFile, SealedWriter,
+    SegmentWeight,
+};
+use keyring::{DataKeys, Keyring, KeyringError};
+
+/// Where a store lies and how much memory it may use.
+pub struct StoreOptions {
+    /// Database and blobs.
+    pub data_dir: PathBuf,
+    /// Root key and keyring.
+    pub keys_dir: PathBuf,
+    /// Budget of the block cache in bytes.
+    pub cache_bytes: u64,
+    /// The time.
+    pub clock: Clock,
+    /// Where to die, in tests.
+    pub faults: Faults,
+}
+
+/// Why the store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Rows.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Keys.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// Files.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The data folder.
+    #[error("failed to open the data folder")]
+    DataFolder(#[source] std::io::Error),
+    /// The blob store.
+    #[error("failed to open the blob store")]
+    Blobs(#[source] object_store::Error),
+}
+
+impl From<StoreError> for std::io::Error {
+    fn from(error: StoreError) -> std::io::Error {
+        std::io::Error::other(error)
+    }
+}
+
+/// An announced file that nobody publishes is swept after this long. Transfers have a shorter hard limit.
+const INTENT_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Blobs, rows and keys of one server.
+#[derive(Clone)]
+pub struct Store {
+    files: FileAccess,
+    catalog: Catalog,
+    keyring: Arc<Keyring>,
+    clock: Clock,
+    faults: Faults,
+}
+
+impl Store {
+    /// Opens a store on disk, and makes it at the first start.
+    pub async fn open(options: StoreOptions) -> Result<Store, StoreError> {
+        keyring::create_private_folder(&options.data_dir).map_err(StoreError::DataFolder)?;
+        let blobs = options.data_dir.join("blobs");
+        keyring::create_private_folder(&blobs).map_err(StoreError::DataFolder)?;
+        let keyring = Keyring::open(&options.keys_dir)?;
+        let path = options.data_dir.join("catalog.db");
+        let catalog = Catalog::open(Some(&path), &keyring.catalog_key()?, options.faults.clone()).await?;
+        let blobs = LocalFileSystem::new_with_prefix(blobs).map_err(StoreError::Blobs)?.with_fsync(true);
+        Ok(Store::put_together(Arc::new(blobs), catalog, keyring, options.cache_bytes, options.clock, options.faults))
+    }
+
+    /// A store that lives in memory: a full one, for tests.
+    pub async fn in_memory(clock: Clock) -> Result<Store, StoreError> {
+        let keyring = Keyring::in_memory();
+        let catalog = Catalog::open(None, &keyring.catalog_key()?, Faults::none()).await?;
+        Ok(Store::put_together(Arc::new(InMemory::new()), catalog, keyring, 64 << 20, clock, Faults::none()))
+    }
+
+    fn put_together(
+        blobs: Arc<dyn ObjectStore>,
+        catalog: Catalog,
+        keyring: Keyring,
+        cache_bytes: u64,
+        clock: Clock,
+        faults: Faults,
+    ) -> Store {
+        let items = (cache_bytes / (64 << 10)).max(16) as usize;
+        let cache = Arc::new(BlockCache::with_weighter(items, cache_bytes, SegmentWeight));
+        let files = FileAccess { blobs, runtime: tokio::runtime::Handle::current(), cache };
+        Store { files, catalog, keyring: Arc::new(keyring), clock, faults }
+    }
+
+    /// The rows.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Where a test may let the process die.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Waits for a future from a thread that may block.
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.files.runtime.block_on(future)
+    }
+
+    /// Makes an account's key.
+    pub fn create_account_keys(&self, account: &AccountId) -> Result<(), StoreError> {
+        Ok(self.keyring.create_account(account)?)
+    }
+
+    /// Makes a repository's keys.
+    pub fn create_repository_keys(
+        &self,
+        account: &AccountId,
+        repository: &[u8; 16],
+    ) -> Result<RepositoryKeys, StoreError> {
+        Ok(in_use(repository, self.keyring.create_repository(account, repository)?))
+    }
+
+    /// A repository's keys.
+    pub fn repository_keys(&self, account: &AccountId, repository: &[u8; 16]) -> Result<RepositoryKeys, StoreError> {
+        Ok(in_use(repository, self.keyring.repository(account, repository)?))
+    }
+
+    /// Destroys a repository's keys: nothing that was sealed under them opens ever again.
+    pub fn destroy_repository_keys(&self, repository: &[u8; 16]) -> Result<(), StoreError> {
+        Ok(self.keyring.destroy_repository(repository)?)
+    }
+
+    /// Begins a sealed file; announced first, so that it is swept if nobody publishes it. Blocks.
+    pub fn create_file(&self, keys: &RepositoryKeys, kind: FileKind) -> Result<SealedWriter, StoreError> {
+        let id: FileId = seal::random();
+        let expires_ms = self.clock.now_ms() + INTENT_MS;
+        self.wait(self.catalog.intend(&id, keys.repository(), expires_ms))?;
+        self.faults.reach("file:after-intent");
+        Ok(SealedWriter::new(self.files.clone(), keys, id, kind))
+    }
+
+    /// Opens a sealed file. Blocks.
+    pub fn open_file(&self, keys: &RepositoryKeys, meta: &FileMeta) -> Result<SealedFile, StoreError> {
+        Ok(SealedFile::open(self.files.clone(), keys, meta)?)
+    }
+
+    /// Deletes a file that was written and will not be published. Blocks.
+    pub fn discard_file(&self, id: &FileId) -> Result<(), StoreError> {
+        self.wait(async {
+            self.delete_blob(id).await?;
+            Ok(self.catalog.swept(id).await?)
+        })
+    }
+
+    /// Deletes the files whose time has come. Gives how many.
+    pub async fn sweep(&self) -> Result<usize, StoreError> {
+        let files = self.catalog.sweepable(self.clock.now_ms()).await?;
+        for id in &files {
+            self.delete_blob(id).await?;
+            self.catalog.swept(id).await?;
+        }
+        Ok(files.len())
+    }
+
+    async fn delete_blob(&self, id: &FileId) -> Result<(), StoreError> {
+        match self.files.blobs.delete(&file::blob_path(id)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => {
+                Err(FileError::Blob { file: uuid::Uuid::from_bytes(*id).simple().to_string(), source }.into())
+            }
+        }
+    }
+
+    /// Seals a value of a repository's row.
+    pub fn seal_value(&self, keys: &RepositoryKeys, place: &[&[u8]], plain: &[u8]) -> Vec<u8> {
+        let (epoch, key) = keys.current();
+        let epoch_bytes = epoch.to_be_bytes();
+        let mut full: Vec<&[u8]> = vec![&epoch_bytes];
+        full.extend_from_slice(place);
+        let mut out = epoch_bytes.to_vec();
+        out.extend_from_slice(&seal::seal_value(key, &full, plain));
+        out
+    }
+
+    /// Opens a value of a repository's row.
+    pub fn open_value(
+        &self,
+        keys: &RepositoryKeys,
+        place: &[&[u8]],
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, seal::SealError> {
+        let (epoch_bytes, sealed) = sealed.split_first_chunk::<4>().ok_or(seal::SealError::Truncated)?;
+        let epoch = u32::from_be_bytes(*epoch_bytes);
+        let found = keys.keys.epochs.iter().find(|(number, _)| *number == epoch);
+        let (_, key) = found.ok_or(seal::SealError::WrongKey)?;
+        let mut full: Vec<&[u8]> = vec![epoch_bytes];
+        full.extend_from_slice(place);
+        seal::open_value(key, &full, sealed)
+    }
+
+    /// Asks database, blob store and keyring whether they answer.
+    pub async fn health(&self) -> Result<(), StoreError> {
+        self.catalog.ping().await?;
+        self.keyring.catalog_key()?;
+        match self.files.blobs.head(&object_store::path::Path::from("health")).await {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(StoreError::Blobs(source)),
+        }
+    }
+
+    /// The ids of all repositories that have keys.
+    pub fn keyed_repositories(&self) -> Result<Vec<[u8; 16]>, StoreError> {
+        Ok(self.keyring.repositories()?)
+    }
+}
+
+fn in_use(repository: &[u8; 16], keys: DataKeys) -> RepositoryKeys {
+    RepositoryKeys { repository: *repository, keys: Arc::new(keys) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -178,7 +178,7 @@ fn ident_problem(line: &[u8]) -> Result<(), Problem> {
         return Err((MessageId::ZeroPaddedDate, "invalid author/committer line - zero-padded date"));
     }
     // Without leading zeros, more than 19 digits never fit 63 bits, and 19 digits compare as text.
-    if seconds.len() > 19 || seconds.len() == 19 && seconds > b"9223372036854775807" {
+    if seconds.len() > 19 || seconds.len() == 19 && seconds > &b"9223372036854775807"[..] {
         return Err((MessageId::BadDateOverflow, "invalid author/committer line - date causes integer overflow"));
     }
     let Some(zone) = zone.strip_prefix(b" ") else {

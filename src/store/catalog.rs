@@ -1,0 +1,566 @@
+//! The catalog: rows in SQL. One SQLite file by default; the text keeps to what PostgreSQL says, too (`$N` placeholders,
+//! `ON CONFLICT`), and what differs stands in `SCHEMA`.
+//!
+//! Ids in the clear are server-made; whatever a user wrote is sealed, with table, row and purpose as additional data, so
+//! that whoever can write the disk can neither read nor forge a row, nor move one to another's place.
+//!
+//! One connection writes, in immediate transactions with `synchronous=FULL`: what is answered "ok" is on disk. A publish
+//! is one transaction: the log entry (compare-and-swap on the generation), the files' intents, the decisions.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use tokio::sync::Mutex;
+
+use super::faults::Faults;
+use super::file::FileId;
+use super::seal::{Key, SealError, open_value, seal_value};
+
+/// Why the catalog could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The database failed.
+    #[error("the catalog failed while {doing}")]
+    Sql {
+        /// What was being done.
+        doing: &'static str,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// A row does not open: it was changed, or belongs to other keys.
+    #[error("a row of `{table}` failed authentication")]
+    Unauthentic {
+        /// Which table.
+        table: &'static str,
+        /// Why.
+        source: SealError,
+    },
+    /// The name is taken, or was once.
+    #[error("the name is taken")]
+    NameTaken,
+    /// Someone else changed what this change was based on.
+    #[error("the records were changed meanwhile")]
+    Changed,
+    /// The database was written by a newer version.
+    #[error("the catalog has schema version {found}, this program knows up to {known}")]
+    TooNew {
+        /// What the database says.
+        found: i64,
+        /// What this program knows.
+        known: i64,
+    },
+}
+
+/// A sealed record: accounts, users, repositories and the like. What its body means is its owner's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What it is, such as `user`; in the clear.
+    pub kind: String,
+    /// Server-made.
+    pub id: [u8; 16],
+    /// A name that is unique among records of its kind, as text; only its keyed digest is stored.
+    pub name: Option<String>,
+    /// The body, sealed in the row.
+    pub body: Vec<u8>,
+}
+
+/// Changes of records that are made together.
+#[derive(Debug, Clone, Default)]
+pub struct RecordBatch {
+    /// Records to write, new or over the old one of the same id.
+    pub puts: Vec<Record>,
+    /// Records to take away: kind and id.
+    pub deletes: Vec<(String, [u8; 16])>,
+    /// The change counter that the caller's view has; another one means that someone else was faster.
+    pub expect_counter: Option<i64>,
+}
+
+/// One publish.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The repository.
+    pub repository: [u8; 16],
+    /// The entry's generation: one more than the last.
+    pub generation: i64,
+    /// The hash of the entry before; zeros for the first.
+    pub previous_hash: [u8; 32],
+    /// This entry's hash.
+    pub hash: [u8; 32],
+    /// The sealed entry.
+    pub sealed: Vec<u8>,
+    /// Files that are part of the repository from now on.
+    pub publish_files: Vec<FileId>,
+    /// Files that are so no more.
+    pub retire_files: Vec<FileId>,
+    /// When retired files may be swept, in milliseconds since the Unix epoch.
+    pub retire_after_ms: i64,
+    /// Decisions that are recorded with it: id and body, which is sealed here.
+    pub decisions: Vec<([u8; 16], Vec<u8>)>,
+    /// The policy generation that decided; another active one means deciding again.
+    pub policy_generation: Option<i64>,
+}
+
+/// What came of a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppendOutcome {
+    /// It is on disk.
+    Published,
+    /// Another one was first; this is the generation now.
+    Lost {
+        /// The generation of the last entry.
+        generation: i64,
+    },
+    /// The policies were changed since the decision.
+    PolicyChanged,
+    /// The repository was deleted.
+    RepositoryGone,
+}
+
+/// A stored log entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// Its place.
+    pub generation: i64,
+    /// The hash of the entry before.
+    pub previous_hash: [u8; 32],
+    /// Its own.
+    pub hash: [u8; 32],
+    /// The sealed entry.
+    pub sealed: Vec<u8>,
+}
+
+const SCHEMA_VERSION: i64 = 1;
+
+/// SQLite's words. For PostgreSQL `BLOB` is `BYTEA`; nothing else differs.
+const SCHEMA: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS record (
+        kind TEXT NOT NULL, id BLOB NOT NULL, name_digest BLOB, sealed BLOB NOT NULL,
+        PRIMARY KEY (kind, id), UNIQUE (kind, name_digest))",
+    "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS log_entry (
+        repository BLOB NOT NULL, generation BIGINT NOT NULL, previous_hash BLOB NOT NULL, hash BLOB NOT NULL,
+        sealed BLOB NOT NULL, PRIMARY KEY (repository, generation))",
+    "CREATE TABLE IF NOT EXISTS file_intent (
+        file BLOB PRIMARY KEY, repository BLOB NOT NULL, expires_ms BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS retired_file (
+        file BLOB PRIMARY KEY, repository BLOB NOT NULL, sweep_after_ms BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS decision (id BLOB PRIMARY KEY, at_ms BIGINT NOT NULL, sealed BLOB NOT NULL)",
+    "INSERT INTO setting (name, value) VALUES ('schema_version', 1), ('counter', 0), ('active_policy', 0)
+        ON CONFLICT (name) DO NOTHING",
+];
+
+/// The catalog of one server.
+#[derive(Clone)]
+pub struct Catalog {
+    writer: Arc<Mutex<SqliteConnection>>,
+    /// Absent in memory, where one connection is the whole database.
+    readers: Option<sqlx::SqlitePool>,
+    key: Key,
+    digest_key: Key,
+    faults: Faults,
+}
+
+impl Catalog {
+    /// Opens the database file, and makes it at the first start. `None` is a database in memory.
+    pub async fn open(path: Option<&Path>, key: &Key, faults: Faults) -> Result<Catalog, CatalogError> {
+        let doing = |doing| move |source| CatalogError::Sql { doing, source };
+        let options = match path {
+            Some(path) => SqliteConnectOptions::new().filename(path).create_if_missing(true),
+            None => SqliteConnectOptions::from_str("sqlite::memory:").map_err(doing("opening"))?,
+        };
+        let options = options
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("secure_delete", "on")
+            .disable_statement_logging();
+        if let Some(path) = path {
+            make_private(path)
+                .map_err(|error| CatalogError::Sql { doing: "opening", source: sqlx::Error::Io(error) })?;
+        }
+        let mut writer = options.connect().await.map_err(doing("opening"))?;
+        for statement in SCHEMA {
+            sqlx::query(*statement).execute(&mut writer).await.map_err(doing("making the schema"))?;
+        }
+        let found = setting(&mut writer, "schema_version").await?;
+        if found > SCHEMA_VERSION {
+            return Err(CatalogError::TooNew { found, known: SCHEMA_VERSION });
+        }
+        let readers = match path {
+            Some(_) => Some(
+                sqlx::sqlite::SqlitePoolOptions::new()
+                    .max_connections(4)
+                    .connect_with(options.read_only(true))
+                    .await
+                    .map_err(doing("opening"))?,
+            ),
+            None => None,
+        };
+        Ok(Catalog {
+            writer: Arc::new(Mutex::new(writer)),
+            readers,
+            key: key.derive("catalog rows"),
+            digest_key: key.derive("catalog names"),
+            faults,
+        })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), CatalogError> {
+        self.counter().await.map(|_| ())
+    }
+
+    /// Counts changes of records; another value means that records changed.
+    pub async fn counter(&self) -> Result<i64, CatalogError> {
+        let row = self.fetch_one_setting("counter").await?;
+        Ok(row)
+    }
+
+    /// The generation of the active policies; 0 before the first.
+    pub async fn active_policy(&self) -> Result<i64, CatalogError> {
+        self.fetch_one_setting("active_policy").await
+    }
+
+    async fn fetch_one_setting(&self, name: &'static str) -> Result<i64, CatalogError> {
+        let query = sqlx::query("SELECT value FROM setting WHERE name = $1").bind(name);
+        let doing = |source| CatalogError::Sql { doing: "reading a setting", source };
+        let row = match &self.readers {
+            Some(pool) => query.fetch_one(pool).await.map_err(doing)?,
+            None => query.fetch_one(&mut *self.writer.lock().await).await.map_err(doing)?,
+        };
+        Ok(row.get(0))
+    }
+
+    /// All records of a kind, with the counter that they belong to.
+    pub async fn load(&self, kind: &str) -> Result<Vec<Record>, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "reading records", source };
+        let query = sqlx::query("SELECT id, sealed FROM record WHERE kind = $1 ORDER BY id").bind(kind);
+        let rows = match &self.readers {
+            Some(pool) => query.fetch_all(pool).await.map_err(doing)?,
+            None => query.fetch_all(&mut *self.writer.lock().await).await.map_err(doing)?,
+        };
+        rows.iter()
+            .map(|row| {
+                let id = id_of(row.get(0));
+                let sealed: &[u8] = row.get(1);
+                self.open_record(kind, id, sealed)
+            })
+            .collect()
+    }
+
+    fn seal_record(&self, record: &Record) -> Vec<u8> {
+        let name = record.name.as_deref().unwrap_or_default();
+        let mut plain = (name.len() as u32).to_be_bytes().to_vec();
+        plain.extend_from_slice(name.as_bytes());
+        plain.extend_from_slice(&record.body);
+        seal_value(&self.key, &[b"record", record.kind.as_bytes(), &record.id], &plain)
+    }
+
+    fn open_record(&self, kind: &str, id: [u8; 16], sealed: &[u8]) -> Result<Record, CatalogError> {
+        let damaged = |source| CatalogError::Unauthentic { table: "record", source };
+        let plain = open_value(&self.key, &[b"record", kind.as_bytes(), &id], sealed).map_err(damaged)?;
+        let parse = || {
+            let (len, rest) = plain.split_first_chunk::<4>()?;
+            let (name, body) = rest.split_at_checked(u32::from_be_bytes(*len) as usize)?;
+            let name = std::str::from_utf8(name).ok()?;
+            let name = (!name.is_empty()).then(|| name.to_string());
+            Some(Record { kind: kind.to_string(), id, name, body: body.to_vec() })
+        };
+        parse().ok_or(damaged(SealError::Truncated))
+    }
+
+    fn digest(&self, kind: &str, name: &str) -> Vec<u8> {
+        use hmac::{Hmac, KeyInit, Mac};
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(self.digest_key.dangerous_bytes())
+            .expect("HMAC takes keys of any length");
+        mac.update(&(kind.len() as u32).to_be_bytes());
+        mac.update(kind.as_bytes());
+        mac.update(name.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    }
+
+    /// Makes changes of records together, and counts them. Gives the new counter.
+    pub async fn commit(&self, batch: &RecordBatch) -> Result<i64, CatalogError> {
+        self.commit_with(batch, None).await
+    }
+
+    /// [`Catalog::commit`] that besides makes `policy` the active generation.
+    pub async fn commit_with(&self, batch: &RecordBatch, policy: Option<i64>) -> Result<i64, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "writing records", source };
+        let mut writer = self.writer.lock().await;
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;
+        let counter = setting(&mut tx, "counter").await?;
+        if batch.expect_counter.is_some_and(|expected| expected != counter) {
+            return Err(CatalogError::Changed);
+        }
+        for (kind, id) in &batch.deletes {
+            sqlx::query("DELETE FROM record WHERE kind = $1 AND id = $2")
+                .bind(kind)
+                .bind(&id[..])
+                .execute(&mut *tx)
+                .await
+                .map_err(doing)?;
+        }
+        for record in &batch.puts {
+            let digest = record.name.as_ref().map(|name| self.digest(&record.kind, name));
+            let result = sqlx::query(
+                "INSERT INTO record (kind, id, name_digest, sealed) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (kind, id) DO UPDATE SET name_digest = excluded.name_digest, sealed = excluded.sealed",
+            )
+            .bind(&record.kind)
+            .bind(&record.id[..])
+            .bind(digest)
+            .bind(self.seal_record(record))
+            .execute(&mut *tx)
+            .await;
+            match result {
+                Ok(_) => {}
+                Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                    return Err(CatalogError::NameTaken);
+                }
+                Err(error) => return Err(doing(error)),
+            }
+        }
+        let settings = [("counter", Some(counter + 1)), ("active_policy", policy)];
+        for (name, value) in settings {
+            let Some(value) = value else { continue };
+            sqlx::query("UPDATE setting SET value = $1 WHERE name = $2")
+                .bind(value)
+                .bind(name)
+                .execute(&mut *tx)
+                .await
+                .map_err(doing)?;
+        }
+        self.faults.reach("records:before-commit");
+        tx.commit().await.map_err(doing)?;
+        self.faults.reach("records:after-commit");
+        Ok(counter + 1)
+    }
+
+    /// Announces a file before it is written, so that it is swept if nobody publishes it until `expires_ms`.
+    pub async fn intend(&self, file: &FileId, repository: &[u8; 16], expires_ms: i64) -> Result<(), CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "announcing a file", source };
+        sqlx::query("INSERT INTO file_intent (file, repository, expires_ms) VALUES ($1, $2, $3)")
+            .bind(&file[..])
+            .bind(&repository[..])
+            .bind(expires_ms)
+            .execute(&mut *self.writer.lock().await)
+            .await
+            .map_err(doing)?;
+        Ok(())
+    }
+
+    /// Publishes: everything in one transaction, or nothing.
+    pub async fn append(&self, append: &Append, now_ms: i64) -> Result<AppendOutcome, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "publishing", source };
+        let mut writer = self.writer.lock().await;
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;
+        let repository = &append.repository[..];
+        let is_there = sqlx::query("SELECT 1 FROM record WHERE kind = 'repository' AND id = $1")
+            .bind(repository)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(doing)?;
+        if is_there.is_none() {
+            return Ok(AppendOutcome::RepositoryGone);
+        }
+        if let Some(decided) = append.policy_generation
+            && setting(&mut tx, "active_policy").await? != decided
+        {
+            return Ok(AppendOutcome::PolicyChanged);
+        }
+        let last = sqlx::query(
+            "SELECT generation, hash FROM log_entry WHERE repository = $1 ORDER BY generation DESC LIMIT 1",
+        )
+        .bind(repository)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(doing)?;
+        let (generation, hash) = match &last {
+            Some(row) => (row.get::<i64, _>(0), row.get::<&[u8], _>(1)),
+            None => (0, &[0u8; 32][..]),
+        };
+        if generation + 1 != append.generation || hash != append.previous_hash {
+            return Ok(AppendOutcome::Lost { generation });
+        }
+        sqlx::query(
+            "INSERT INTO log_entry (repository, generation, previous_hash, hash, sealed) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(repository)
+        .bind(append.generation)
+        .bind(&append.previous_hash[..])
+        .bind(&append.hash[..])
+        .bind(&append.sealed)
+        .execute(&mut *tx)
+        .await
+        .map_err(doing)?;
+        for file in &append.publish_files {
+            let done = sqlx::query("DELETE FROM file_intent WHERE file = $1")
+                .bind(&file[..])
+                .execute(&mut *tx)
+                .await
+                .map_err(doing)?;
+            // The intent has expired and the file may have been swept: publishing it would lose data.
+            if done.rows_affected() != 1 {
+                return Err(doing(sqlx::Error::RowNotFound));
+            }
+        }
+        for file in &append.retire_files {
+            sqlx::query("INSERT INTO retired_file (file, repository, sweep_after_ms) VALUES ($1, $2, $3)")
+                .bind(&file[..])
+                .bind(repository)
+                .bind(append.retire_after_ms)
+                .execute(&mut *tx)
+                .await
+                .map_err(doing)?;
+        }
+        for (id, body) in &append.decisions {
+            insert_decision(&mut tx, &self.key, id, body, now_ms).await?;
+        }
+        self.faults.reach("publish:before-commit");
+        tx.commit().await.map_err(doing)?;
+        self.faults.reach("publish:after-commit");
+        Ok(AppendOutcome::Published)
+    }
+
+    /// Records decisions that no publish carries, such as refusals.
+    pub async fn record_decisions(&self, decisions: &[([u8; 16], Vec<u8>)], now_ms: i64) -> Result<(), CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "recording a decision", source };
+        let mut writer = self.writer.lock().await;
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;
+        for (id, body) in decisions {
+            insert_decision(&mut tx, &self.key, id, body, now_ms).await?;
+        }
+        tx.commit().await.map_err(doing)
+    }
+
+    /// A recorded decision.
+    pub async fn decision(&self, id: &[u8; 16]) -> Result<Option<Vec<u8>>, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "reading a decision", source };
+        let query = sqlx::query("SELECT sealed FROM decision WHERE id = $1").bind(&id[..]);
+        let row = match &self.readers {
+            Some(pool) => query.fetch_optional(pool).await.map_err(doing)?,
+            None => query.fetch_optional(&mut *self.writer.lock().await).await.map_err(doing)?,
+        };
+        row.map(|row| open_value(&self.key, &[b"decision", &id[..]], row.get(0)))
+            .transpose()
+            .map_err(|source| CatalogError::Unauthentic { table: "decision", source })
+    }
+
+    /// The log of a repository after a generation, in order.
+    pub async fn read_log(&self, repository: &[u8; 16], after: i64) -> Result<Vec<StoredEntry>, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "reading a log", source };
+        let query = sqlx::query(
+            "SELECT generation, previous_hash, hash, sealed FROM log_entry
+             WHERE repository = $1 AND generation > $2 ORDER BY generation",
+        )
+        .bind(&repository[..])
+        .bind(after);
+        let rows = match &self.readers {
+            Some(pool) => query.fetch_all(pool).await.map_err(doing)?,
+            None => query.fetch_all(&mut *self.writer.lock().await).await.map_err(doing)?,
+        };
+        Ok(rows
+            .iter()
+            .map(|row| StoredEntry {
+                generation: row.get(0),
+                previous_hash: hash_of(row.get(1)),
+                hash: hash_of(row.get(2)),
+                sealed: row.get(3),
+            })
+            .collect())
+    }
+
+    /// Takes a deleted repository's rows away. Its files become sweepable.
+    pub async fn forget_repository(&self, repository: &[u8; 16], files: &[FileId]) -> Result<(), CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "forgetting a repository", source };
+        let mut writer = self.writer.lock().await;
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;
+        sqlx::query("DELETE FROM log_entry WHERE repository = $1")
+            .bind(&repository[..])
+            .execute(&mut *tx)
+            .await
+            .map_err(doing)?;
+        for file in files {
+            sqlx::query(
+                "INSERT INTO retired_file (file, repository, sweep_after_ms) VALUES ($1, $2, 0)
+                 ON CONFLICT (file) DO UPDATE SET sweep_after_ms = 0",
+            )
+            .bind(&file[..])
+            .bind(&repository[..])
+            .execute(&mut *tx)
+            .await
+            .map_err(doing)?;
+        }
+        tx.commit().await.map_err(doing)
+    }
+
+    /// Files that may be swept at `now_ms`: announced and never published, or retired long enough.
+    pub async fn sweepable(&self, now_ms: i64) -> Result<Vec<FileId>, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "looking for files to sweep", source };
+        let mut writer = self.writer.lock().await;
+        let rows = sqlx::query(
+            "SELECT file FROM file_intent WHERE expires_ms <= $1 UNION SELECT file FROM retired_file WHERE sweep_after_ms <= $1",
+        )
+        .bind(now_ms)
+        .fetch_all(&mut *writer)
+        .await
+        .map_err(doing)?;
+        Ok(rows.iter().map(|row| id_of(row.get(0))).collect())
+    }
+
+    /// Takes the row of a swept file away.
+    pub async fn swept(&self, file: &FileId) -> Result<(), CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "sweeping", source };
+        let mut writer = self.writer.lock().await;
+        for statement in ["DELETE FROM file_intent WHERE file = $1", "DELETE FROM retired_file WHERE file = $1"] {
+            sqlx::query(statement).bind(&file[..]).execute(&mut *writer).await.map_err(doing)?;
+        }
+        Ok(())
+    }
+}
+
+async fn insert_decision(
+    tx: &mut SqliteConnection,
+    key: &Key,
+    id: &[u8; 16],
+    body: &[u8],
+    now_ms: i64,
+) -> Result<(), CatalogError> {
+    sqlx::query("INSERT INTO decision (id, at_ms, sealed) VALUES ($1, $2, $3)")
+        .bind(&id[..])
+        .bind(now_ms)
+        .bind(seal_value(key, &[b"decision", &id[..]], body))
+        .execute(tx)
+        .await
+        .map_err(|source| CatalogError::Sql { doing: "recording a decision", source })?;
+    Ok(())
+}
+
+async fn setting(connection: &mut SqliteConnection, name: &'static str) -> Result<i64, CatalogError> {
+    let row = sqlx::query("SELECT value FROM setting WHERE name = $1")
+        .bind(name)
+        .fetch_one(connection)
+        .await
+        .map_err(|source| CatalogError::Sql { doing: "reading a setting", source })?;
+    Ok(row.get(0))
+}
+
+fn id_of(bytes: &[u8]) -> [u8; 16] {
+    bytes.try_into().unwrap_or_default()
+}
+
+fn hash_of(bytes: &[u8]) -> [u8; 32] {
+    bytes.try_into().unwrap_or_default()
+}
+
+/// The database and the files that SQLite lays beside it take their mode from the database.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+}
