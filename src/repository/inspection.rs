@@ -26,6 +26,8 @@ pub struct Connectivity {
     pub roots: Vec<u32>,
     /// Whether every link ends within the pack.
     pub is_closed: bool,
+    /// Links that end outside the pack, with the kind that is wanted.
+    pub external: Vec<(RawId, ObjectKind)>,
     /// Links that end neither in the pack nor in a served object, with the kind that is wanted.
     pub missing: Vec<(ObjectId, ObjectKind)>,
     /// Whether the pack holds some object twice.
@@ -87,7 +89,7 @@ impl Inspection {
             has_duplicates |= places.insert(entry.id, position as u32).is_some();
         }
         let mut is_named = vec![false; entries.len()];
-        let mut missing = Vec::new();
+        let (mut missing, mut external) = (Vec::new(), Vec::new());
         let mut is_closed = true;
         for (id, kinds) in &self.links {
             let actual = match places.get(id) {
@@ -108,7 +110,8 @@ impl Inspection {
                     Some(actual) if actual != kind => {
                         return Err(IngestError::WrongKind { id: ObjectId::from(*id), actual, stated: kind });
                     }
-                    Some(_) => {}
+                    Some(_) if places.contains_key(id) => {}
+                    Some(_) => external.push((*id, kind)),
                     None => missing.push((ObjectId::from(*id), kind)),
                 }
             }
@@ -119,6 +122,6 @@ impl Inspection {
             .filter(|position| places[&entries[*position as usize].id] == *position)
             .collect();
         missing.sort_unstable();
-        Ok(Connectivity { roots, is_closed, missing, has_duplicates })
+        Ok(Connectivity { roots, is_closed, external, missing, has_duplicates })
     }
 }

@@ -33,8 +33,13 @@ pub enum PackSource {
 pub enum ServedFile {
     /// Every object.
     All,
-    /// Those in this sealed bitmap.
-    Bitmap(FileMeta),
+    /// Those in a sealed bitmap.
+    Bitmap {
+        /// The bitmap.
+        file: FileMeta,
+        /// It is exactly what refs reach. If not, some objects that refs reach may be left out until a walk has looked.
+        is_exact: bool,
+    },
 }
 
 /// All that the manifest says of a pack.
@@ -192,8 +197,8 @@ impl Encoder {
     fn served(&mut self, served: &ServedFile) {
         match served {
             ServedFile::All => self.0.push(0),
-            ServedFile::Bitmap(file) => {
-                self.0.push(1);
+            ServedFile::Bitmap { file, is_exact } => {
+                self.0.push(if *is_exact { 1 } else { 2 });
                 self.bytes(&file.encode());
             }
         }
@@ -263,7 +268,8 @@ impl<'a> Decoder<'a> {
     fn served(&mut self) -> Result<ServedFile, DamagedEntry> {
         match self.byte()? {
             0 => Ok(ServedFile::All),
-            1 => Ok(ServedFile::Bitmap(self.file()?)),
+            1 => Ok(ServedFile::Bitmap { file: self.file()?, is_exact: true }),
+            2 => Ok(ServedFile::Bitmap { file: self.file()?, is_exact: false }),
             _ => Err(DamagedEntry("it has an unknown served set")),
         }
     }

@@ -6,11 +6,13 @@
 pub mod archive;
 pub mod commit_graph;
 pub mod fsck;
+pub mod handle;
 pub mod inspection;
 pub mod log;
 pub mod object;
 pub mod objects;
 pub mod pack;
+pub mod receive;
 pub mod refs;
 pub mod shallow;
 pub mod snapshot;

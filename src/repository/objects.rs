@@ -149,6 +149,15 @@ impl PlaceSet {
         is_new
     }
 
+    /// Takes a place out; says whether it was in.
+    pub fn remove(&mut self, place: Place) -> bool {
+        let bit = self.bit(place);
+        let (word, mask) = (&mut self.words[bit / 64], 1u64 << (bit % 64));
+        let was_in = *word & mask != 0;
+        *word &= !mask;
+        was_in
+    }
+
     /// Whether a place is in.
     #[inline]
     pub fn contains(&self, place: Place) -> bool {

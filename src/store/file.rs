@@ -227,6 +227,11 @@ impl SealedWriter {
         }
     }
 
+    /// The file's id.
+    pub fn id(&self) -> &FileId {
+        &self.id
+    }
+
     /// Bytes written so far.
     pub fn plain_len(&self) -> u64 {
         self.plain_len

@@ -1,0 +1,464 @@
+//! A repository in use: its log read into a [`Snapshot`], and the one way to change it.
+//!
+//! Everything that changes refs or packs goes through [`Repository::publish`]: the change is built against the newest
+//! snapshot, appended to the log by compare-and-swap, and only then becomes the snapshot that readers get. Publishes of one
+//! repository queue here; those of other nodes are met as a lost swap.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use roaring::RoaringBitmap;
+use sha2::{Digest, Sha256};
+
+use super::log::{DamagedEntry, LogEntry, PackManifest, RefChange, ServedFile};
+use super::object::ObjectKind;
+use super::objects::{Objects, PlaceSet, Served};
+use super::pack::index::{DamagedIndex, PackIndex};
+use super::pack::oid_hash::{RawId, raw};
+use super::pack::read::{Pack, PackBytes, Place};
+use super::receive::HELD_WHOLE_BYTES;
+use super::refs::Refs;
+use super::snapshot::Snapshot;
+use super::walk::{ObjectFilter, Start, select};
+use crate::names::{AccountId, ObjectId, RefName};
+use crate::store::catalog::{Append, AppendOutcome, CatalogError};
+use crate::store::file::{FileError, FileId, FileKind, FileMeta, RepositoryKeys};
+use crate::store::seal::SealError;
+use crate::store::{Store, StoreError};
+
+/// Why a repository could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Reading or writing objects failed.
+    #[error("failed to read or write objects")]
+    Io(#[from] io::Error),
+    /// A log entry does not follow the one before.
+    #[error("the log is broken at generation {generation}")]
+    BrokenChain {
+        /// Where.
+        generation: i64,
+    },
+    /// A log entry does not open.
+    #[error("the log entry of generation {generation} failed authentication")]
+    Unauthentic {
+        /// Where.
+        generation: i64,
+        /// Why.
+        source: SealError,
+    },
+    /// A log entry does not parse.
+    #[error("the log entry of generation {generation} cannot be read")]
+    DamagedEntry {
+        /// Where.
+        generation: i64,
+        /// Why.
+        source: DamagedEntry,
+    },
+    /// An index does not parse.
+    #[error("an index cannot be read")]
+    DamagedIndex(#[from] DamagedIndex),
+    /// The repository was deleted.
+    #[error("the repository was deleted")]
+    Gone,
+    /// The policies were changed since the decision.
+    #[error("the policies were changed meanwhile; try again")]
+    PolicyChanged,
+    /// Others kept being faster.
+    #[error("the repository is being changed too fast; try again")]
+    Busy,
+}
+
+impl From<CatalogError> for RepositoryError {
+    fn from(error: CatalogError) -> RepositoryError {
+        RepositoryError::Store(error.into())
+    }
+}
+
+impl From<FileError> for RepositoryError {
+    fn from(error: FileError) -> RepositoryError {
+        RepositoryError::Store(error.into())
+    }
+}
+
+/// What a publish puts beside the log entry.
+#[derive(Debug, Default)]
+pub struct PublishWith {
+    /// Decisions, recorded in the same transaction.
+    pub decisions: Vec<([u8; 16], Vec<u8>)>,
+    /// The policy generation that decided.
+    pub policy_generation: Option<i64>,
+}
+
+/// How long files stay that only history needs, in milliseconds: thirty days.
+pub const RETENTION_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
+/// A repository in use.
+pub struct Repository {
+    store: Store,
+    id: [u8; 16],
+    keys: RepositoryKeys,
+    first_head: RefName,
+    current: RwLock<Arc<Snapshot>>,
+    publishing: Mutex<()>,
+    open_packs: Mutex<HashMap<FileId, Arc<Pack>>>,
+}
+
+impl Repository {
+    /// Opens a repository by reading its log. `first_head` is the branch that HEAD names until the log says otherwise.
+    /// Blocks.
+    pub fn open(
+        store: &Store,
+        account: &AccountId,
+        id: [u8; 16],
+        first_head: &RefName,
+    ) -> Result<Repository, RepositoryError> {
+        let keys = store.repository_keys(account, &id)?;
+        let empty = Snapshot::new(0, [0; 32], Refs::new(first_head.clone()), Objects::default(), Vec::new(), true);
+        let repository = Repository {
+            store: store.clone(),
+            id,
+            keys,
+            first_head: first_head.clone(),
+            current: RwLock::new(Arc::new(empty)),
+            publishing: Mutex::new(()),
+            open_packs: Mutex::default(),
+        };
+        repository.catch_up()?;
+        Ok(repository)
+    }
+
+    /// The repository's id.
+    pub fn id(&self) -> &[u8; 16] {
+        &self.id
+    }
+
+    /// Its keys.
+    pub fn keys(&self) -> &RepositoryKeys {
+        &self.keys
+    }
+
+    /// The store it lies in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The newest state that this process knows.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.read().clone()
+    }
+
+    /// Reads what was appended to the log since the current snapshot. Blocks.
+    pub fn catch_up(&self) -> Result<Arc<Snapshot>, RepositoryError> {
+        let current = self.snapshot();
+        let entries = self.store.wait(self.store.catalog().read_log(&self.id, current.generation))?;
+        if entries.is_empty() {
+            return Ok(current);
+        }
+        let mut state = State::of(&current);
+        for stored in entries {
+            let generation = stored.generation;
+            let hash = entry_hash(&self.id, generation, &stored.previous_hash, &stored.sealed);
+            if generation != state.generation + 1 || stored.previous_hash != state.last_hash || stored.hash != hash {
+                return Err(RepositoryError::BrokenChain { generation });
+            }
+            let plain = self
+                .store
+                .open_value(&self.keys, &entry_place(&generation.to_be_bytes(), &stored.previous_hash), &stored.sealed)
+                .map_err(|source| RepositoryError::Unauthentic { generation, source })?;
+            let entry =
+                LogEntry::decode(&plain).map_err(|source| RepositoryError::DamagedEntry { generation, source })?;
+            state.apply(&entry, generation, hash);
+        }
+        let snapshot = Arc::new(self.materialise(state, Some(&current))?);
+        *self.current.write() = snapshot.clone();
+        Ok(snapshot)
+    }
+
+    /// Makes one change. `build` is given the newest snapshot and says what to append, or nothing; it is asked again when
+    /// someone else was faster. Gives the snapshot with the change, or the one without if there was none. Blocks.
+    pub fn publish<E: From<RepositoryError>>(
+        &self,
+        build: &mut dyn FnMut(&Snapshot) -> Result<Option<(LogEntry, PublishWith)>, E>,
+    ) -> Result<Arc<Snapshot>, E> {
+        let _queue = self.publishing.lock();
+        for _ in 0..16 {
+            let current = self.snapshot();
+            let Some((entry, with)) = build(&current)? else { return Ok(current) };
+            let generation = current.generation + 1;
+            let previous_hash = current.last_hash;
+            let sealed = self.store.seal_value(
+                &self.keys,
+                &entry_place(&generation.to_be_bytes(), &previous_hash),
+                &entry.encode(),
+            );
+            let hash = entry_hash(&self.id, generation, &previous_hash, &sealed);
+            let mut publish_files = Vec::new();
+            for pack in &entry.add_packs {
+                publish_files.extend([pack.pack.id, pack.index.id]);
+                publish_files.extend(served_file(&pack.served));
+            }
+            publish_files.extend(entry.reserve.iter().filter_map(|(_, served)| served_file(served)));
+            let now_ms = self.store.clock().now_ms();
+            let append = Append {
+                repository: self.id,
+                generation,
+                previous_hash,
+                hash,
+                sealed,
+                publish_files,
+                retire_files: retired_by(&entry, &current),
+                retire_after_ms: now_ms + RETENTION_MS,
+                decisions: with.decisions,
+                policy_generation: with.policy_generation,
+            };
+            self.store.faults().reach("publish:before-transaction");
+            match self.store.wait(self.store.catalog().append(&append, now_ms)).map_err(RepositoryError::from)? {
+                AppendOutcome::Published => {
+                    let mut state = State::of(&current);
+                    state.apply(&entry, generation, hash);
+                    let snapshot = Arc::new(self.materialise(state, Some(&current))?);
+                    *self.current.write() = snapshot.clone();
+                    return Ok(snapshot);
+                }
+                AppendOutcome::Lost { .. } => {
+                    self.catch_up()?;
+                }
+                AppendOutcome::PolicyChanged => return Err(RepositoryError::PolicyChanged.into()),
+                AppendOutcome::RepositoryGone => return Err(RepositoryError::Gone.into()),
+            }
+        }
+        Err(RepositoryError::Busy.into())
+    }
+
+    /// Holds a pack that is about to be published open, so that publishing need not read it back.
+    pub fn remember(&self, manifest: &PackManifest, pack: &Arc<Pack>) {
+        self.open_packs.lock().insert(manifest.pack.id, pack.clone());
+    }
+
+    /// Writes a served set as a sealed file; `Served::All` needs none.
+    pub fn write_served(&self, served: &Served, is_exact: bool) -> Result<ServedFile, RepositoryError> {
+        match served {
+            Served::All => Ok(ServedFile::All),
+            Served::Some(positions) => {
+                let mut writer = self.store.create_file(&self.keys, FileKind::Bitmap)?;
+                positions.serialize_into(&mut writer)?;
+                Ok(ServedFile::Bitmap { file: writer.finish()?, is_exact })
+            }
+        }
+    }
+
+    /// What is served after refs were deleted or rewound, as reserve entries: what only they may have reached is left out.
+    /// `external` are the links by which the change itself leans on what is stored.
+    pub fn reserve(
+        &self,
+        snapshot: &Snapshot,
+        after: &Refs,
+        removed: &[ObjectId],
+        external: &[(RawId, ObjectKind)],
+    ) -> Result<Vec<([u8; 16], ServedFile)>, RepositoryError> {
+        let wants: Vec<Place> = removed.iter().filter_map(|id| snapshot.objects.find(&raw(id))).collect();
+        if wants.is_empty() {
+            return Ok(Vec::new());
+        }
+        let graph = snapshot.graph();
+        let mut haves: Vec<_> = after.iter().filter_map(|(_, value)| snapshot.commit(&value.id)).collect();
+        haves.extend(external.iter().filter_map(|(id, _)| graph.find(id)));
+        let filter = ObjectFilter::default();
+        let start =
+            Start { wants: &wants, haves: &haves, new_edges: &|_| false, old_edges: &|_| false, filter: &filter };
+        let mut suspects = select(&snapshot.objects, graph, &start, &mut |_| Ok(()))?.places;
+        // What the remaining refs point at, and what the new objects name, stays, with all below it.
+        let mut stays: Vec<Place> = external.iter().filter_map(|(id, _)| snapshot.objects.find(id)).collect();
+        stays.extend(after.iter().filter_map(|(_, value)| snapshot.objects.find(&raw(&value.id))));
+        self.spare(snapshot, &mut suspects, stays)?;
+        let mut out = Vec::new();
+        for (i, manifest) in snapshot.manifests.iter().enumerate() {
+            let gone = suspects.of_pack(i as u32);
+            if gone.is_empty() {
+                continue;
+            }
+            let left = match snapshot.objects.served(i) {
+                Served::All => RoaringBitmap::from_sorted_iter(0..manifest.n_objects).unwrap_or_default() - gone,
+                Served::Some(positions) => (**positions).clone() - gone,
+            };
+            out.push((manifest.pack.id, self.write_served(&Served::Some(Arc::new(left)), false)?));
+        }
+        Ok(out)
+    }
+
+    /// Takes `stays` and what they reach out of the suspects.
+    fn spare(&self, snapshot: &Snapshot, suspects: &mut PlaceSet, stays: Vec<Place>) -> io::Result<()> {
+        let mut reader = snapshot.objects.reader(16 << 20);
+        let mut stack = stays;
+        while let Some(place) = stack.pop() {
+            if !suspects.remove(place) {
+                continue;
+            }
+            let kind = snapshot.objects.kind(place);
+            if kind == ObjectKind::Blob {
+                continue;
+            }
+            let data = reader.read(place)?;
+            super::object::for_each_link(kind, &data, |_, id| stack.extend(snapshot.objects.find_stored(&raw(id))))
+                .map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// Walks everything that refs reach and makes the served set exact again. Blocks, for seconds on a large repository.
+    pub fn settle(&self, actor: &str) -> Result<Arc<Snapshot>, RepositoryError> {
+        self.publish(&mut |snapshot| {
+            if snapshot.is_exact {
+                return Ok(None);
+            }
+            let reached = reached(snapshot)?;
+            let mut entry = LogEntry::new(self.store.clock().now_ms(), actor.to_string());
+            for (i, manifest) in snapshot.manifests.iter().enumerate() {
+                let positions = reached.of_pack(i as u32);
+                let served = if positions.len() == u64::from(manifest.n_objects) {
+                    Served::All
+                } else {
+                    Served::Some(Arc::new(positions))
+                };
+                entry.reserve.push((manifest.pack.id, self.write_served(&served, true)?));
+            }
+            Ok(Some((entry, PublishWith::default())))
+        })
+    }
+
+    fn materialise(&self, state: State, before: Option<&Snapshot>) -> Result<Snapshot, RepositoryError> {
+        let mut packs = Vec::with_capacity(state.manifests.len());
+        let mut is_exact = true;
+        for manifest in &state.manifests {
+            let known = before.and_then(|before| {
+                let i = before.manifests.iter().position(|other| other.pack.id == manifest.pack.id)?;
+                let same = before.manifests[i].served == manifest.served;
+                Some((before.objects.packs()[i].clone(), same.then(|| before.objects.served(i).clone())))
+            });
+            let (pack, served) = match known {
+                Some(known) => known,
+                None => (self.open_pack(manifest)?, None),
+            };
+            let served = match (&manifest.served, served) {
+                (_, Some(served)) => served,
+                (ServedFile::All, None) => Served::All,
+                (ServedFile::Bitmap { file, .. }, None) => Served::Some(Arc::new(self.read_bitmap(file)?)),
+            };
+            is_exact &= !matches!(manifest.served, ServedFile::Bitmap { is_exact: false, .. });
+            packs.push((pack, served));
+        }
+        let objects = Objects::new(packs);
+        Ok(Snapshot::new(state.generation, state.last_hash, state.refs, objects, state.manifests, is_exact))
+    }
+
+    fn open_pack(&self, manifest: &PackManifest) -> Result<Arc<Pack>, RepositoryError> {
+        if let Some(pack) = self.open_packs.lock().remove(&manifest.pack.id) {
+            return Ok(pack);
+        }
+        let index = PackIndex::parse(self.store.open_file(&self.keys, &manifest.index)?.read_all()?)?;
+        let file = self.store.open_file(&self.keys, &manifest.pack)?;
+        let bytes = if file.len() <= HELD_WHOLE_BYTES {
+            PackBytes::Memory(file.read_all()?.into())
+        } else {
+            PackBytes::Sealed(file)
+        };
+        Ok(Arc::new(Pack { index, bytes }))
+    }
+
+    fn read_bitmap(&self, file: &FileMeta) -> Result<RoaringBitmap, RepositoryError> {
+        let bytes = self.store.open_file(&self.keys, file)?.read_all()?;
+        Ok(RoaringBitmap::deserialize_from(&bytes[..])?)
+    }
+
+    /// The branch that HEAD names until the log says otherwise.
+    pub fn first_head(&self) -> &RefName {
+        &self.first_head
+    }
+}
+
+/// Everything that the refs of a snapshot reach, found by walking.
+pub fn reached(snapshot: &Snapshot) -> Result<PlaceSet, RepositoryError> {
+    let wants: Vec<Place> =
+        snapshot.refs.iter().filter_map(|(_, value)| snapshot.objects.find_stored(&raw(&value.id))).collect();
+    let filter = ObjectFilter::default();
+    let start = Start { wants: &wants, haves: &[], new_edges: &|_| false, old_edges: &|_| false, filter: &filter };
+    Ok(select(&snapshot.objects, snapshot.graph(), &start, &mut |_| Ok(()))?.places)
+}
+
+/// What the log says, without anything opened.
+struct State {
+    generation: i64,
+    last_hash: [u8; 32],
+    refs: Refs,
+    manifests: Vec<PackManifest>,
+}
+
+impl State {
+    fn of(snapshot: &Snapshot) -> State {
+        State {
+            generation: snapshot.generation,
+            last_hash: snapshot.last_hash,
+            refs: snapshot.refs.clone(),
+            manifests: snapshot.manifests.clone(),
+        }
+    }
+
+    fn apply(&mut self, entry: &LogEntry, generation: i64, hash: [u8; 32]) {
+        self.generation = generation;
+        self.last_hash = hash;
+        entry.refs.iter().for_each(|change: &RefChange| self.refs.apply(change));
+        if let Some(head) = &entry.head {
+            self.refs.head = head.clone();
+        }
+        self.manifests.retain(|manifest| !entry.drop_packs.contains(&manifest.pack.id));
+        for (id, served) in &entry.reserve {
+            for manifest in self.manifests.iter_mut().filter(|manifest| manifest.pack.id == *id) {
+                manifest.served = served.clone();
+            }
+        }
+        self.manifests.extend(entry.add_packs.iter().cloned());
+    }
+}
+
+fn served_file(served: &ServedFile) -> Option<FileId> {
+    match served {
+        ServedFile::All => None,
+        ServedFile::Bitmap { file, .. } => Some(file.id),
+    }
+}
+
+/// Files that nothing names any more after the entry.
+fn retired_by(entry: &LogEntry, before: &Snapshot) -> Vec<FileId> {
+    let mut out = Vec::new();
+    for manifest in &before.manifests {
+        if entry.drop_packs.contains(&manifest.pack.id) {
+            out.extend([manifest.pack.id, manifest.index.id]);
+            out.extend(served_file(&manifest.served));
+        } else if entry.reserve.iter().any(|(id, _)| *id == manifest.pack.id) {
+            out.extend(served_file(&manifest.served));
+        }
+    }
+    out
+}
+
+/// Where a sealed log entry belongs.
+fn entry_place<'a>(generation: &'a [u8; 8], previous_hash: &'a [u8; 32]) -> [&'a [u8]; 3] {
+    [b"log_entry", generation, previous_hash]
+}
+
+/// The hash that chains the log; it is over sealed bytes, so that it can be verified without keys.
+pub fn entry_hash(repository: &[u8; 16], generation: i64, previous_hash: &[u8; 32], sealed: &[u8]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    let generation = generation.to_be_bytes();
+    let parts: [&[u8]; 5] = [b"lockgate v1 log", repository, &generation, previous_hash, sealed];
+    for part in parts {
+        hasher.update((part.len() as u32).to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
