@@ -392,7 +392,7 @@ fn matches<'a>(
 }
 
 /// The ids of the policies of `set`, all of one effect, that match, with `false`, and that fail, with `true`.
-fn evaluate(set: &cedar_policy::PolicySet, question: &Question) -> Vec<(String, bool)> {
+pub(super) fn evaluate(set: &cedar_policy::PolicySet, question: &Question) -> Vec<(String, bool)> {
     let response = Authorizer::new().is_authorized(&question.request, set, &question.entities);
     let diagnostics = response.diagnostics();
     let matching = diagnostics.reason().map(|id| (AsRef::<str>::as_ref(id).to_owned(), false));

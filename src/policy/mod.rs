@@ -33,6 +33,8 @@ mod matrix;
 mod problem;
 mod record;
 mod starter;
+#[cfg(test)]
+mod tests;
 
 pub use action::{Action, SCHEMA, UnknownAction};
 pub use compile::{CompileOptions, Compiled, CompiledPolicies, PolicyText, SessionPolicy};
