@@ -110,7 +110,7 @@ impl CompiledPolicies {
         for parsed in policies {
             let layer = compiled.layers.entry(parsed.text.layer.clone()).or_default();
             if let Err(failed) = layer.add(&parsed.policy) {
-                return Err(vec![Problem::of_file(&parsed.text.file, failed.to_string(), "each `@id` is used once")]);
+                return Err(vec![Problem::of_file(&parsed.text.file, failed, "each `@id` is used once")]);
             }
             compiled.texts.insert(parsed.text.id.clone(), parsed.text);
         }
@@ -170,7 +170,7 @@ impl SessionPolicy {
             SessionPolicy { index: LayerIndex::default(), texts: BTreeMap::new(), source: source.to_owned() };
         for parsed in policies {
             if let Err(failed) = session.index.add(&parsed.policy) {
-                return Err(vec![Problem::of_file(file, failed.to_string(), "each `@id` is used once")]);
+                return Err(vec![Problem::of_file(file, failed, "each `@id` is used once")]);
             }
             session.texts.insert(parsed.text.id.clone(), parsed.text);
         }

@@ -274,7 +274,7 @@ impl Judgement {
         let silent = verdicts.iter().find(|verdict| verdict.permit_needed && !verdict.permits());
         if let Some(silent) = silent {
             let reason = match &silent.layer {
-                Layer::Trust(account) => format!("no policy permits it: account {account} trusts nobody so far"),
+                Layer::Trust(account) => format!("no policy permits it: no trust policy of account {account} does"),
                 Layer::Session => "no policy permits it: the session's own policy leaves it out".to_owned(),
                 _ => NO_POLICY.to_owned(),
             };

@@ -21,7 +21,7 @@ pub enum PrincipalFacts {
     /// A user of an account.
     User(UserFacts),
     /// A role that someone has assumed.
-    Session(SessionFacts),
+    Session(Box<SessionFacts>),
     /// A service of this program, such as `codebuild.amazonaws.com`; it belongs to no account.
     Service(String),
 }

@@ -10,8 +10,7 @@
 use std::collections::HashMap;
 
 use cedar_policy::{
-    ActionConstraint, Effect, Entities, EntityUid, Policy, PolicySet, PolicySetError, PrincipalConstraint,
-    ResourceConstraint,
+    ActionConstraint, Effect, Entities, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint,
 };
 
 /// The policies of one layer.
@@ -26,7 +25,8 @@ type ByPrincipal = HashMap<Option<EntityUid>, ByResource>;
 type ByResource = HashMap<Option<EntityUid>, PolicySet>;
 
 impl LayerIndex {
-    pub(super) fn add(&mut self, policy: &Policy) -> Result<(), PolicySetError> {
+    /// Adds a policy; fails, in words for people, where its id is taken.
+    pub(super) fn add(&mut self, policy: &Policy) -> Result<(), String> {
         let by_action = match policy.effect() {
             Effect::Permit => &mut self.permits,
             Effect::Forbid => &mut self.forbids,
@@ -51,7 +51,11 @@ impl LayerIndex {
         for action in actions {
             let by_principal = by_action.entry(action).or_default();
             let by_resource = by_principal.entry(principal.clone()).or_default();
-            by_resource.entry(resource.clone()).or_default().add(policy.clone())?;
+            by_resource
+                .entry(resource.clone())
+                .or_default()
+                .add(policy.clone())
+                .map_err(|failed| failed.to_string())?;
         }
         Ok(())
     }
