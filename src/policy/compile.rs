@@ -1,0 +1,512 @@
+//! From a policy folder to policies that can be asked, or to the list of everything that is wrong with it.
+//!
+//! The folder counts whole: one problem, and nothing of it takes effect. What is checked beyond Cedar's strict validation:
+//! each policy has an `@id` that no other has, lies in a layer that may hold it, and names what exists.
+
+use std::collections::{BTreeMap, HashMap};
+
+use cedar_policy::ffi::DetailedError;
+use cedar_policy::{
+    ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, ValidationMode, Validator,
+};
+
+use super::action::{SCHEMA, SPOKEN, action_uid};
+use super::bounds;
+use super::decide::{Effect, Layer};
+use super::files::PolicyFiles;
+use super::index::LayerIndex;
+use super::known_names::{self, BadId, KnownNames};
+use super::problem::Problem;
+use crate::names::AccountId;
+
+/// Policies that were checked and can be asked; see [`CompiledPolicies::decide`].
+#[derive(Debug)]
+pub struct CompiledPolicies {
+    pub(super) layers: HashMap<Layer, LayerIndex>,
+    pub(super) texts: BTreeMap<String, PolicyText>,
+    pub(super) generation: i64,
+    content_hash: [u8; 32],
+    #[cfg(test)]
+    pub(super) all: Vec<(Layer, Policy)>,
+}
+
+/// One policy as it was written. Only those who may read policies are shown the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyText {
+    /// Its `@id`.
+    pub id: String,
+    /// Whether it permits or forbids.
+    pub effect: Effect,
+    /// Where it lies.
+    pub layer: Layer,
+    /// Its `@advice`.
+    pub advice: Option<String>,
+    /// The file, relative to the policy folder.
+    pub file: String,
+    /// The line it begins on, counted from 1.
+    pub line: usize,
+    /// Its text.
+    pub text: String,
+    /// Its place among all policies, by file and line: the order in which matches are told.
+    pub(super) order: usize,
+}
+
+/// What may be let pass when a folder is compiled.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CompileOptions {
+    /// Names that do not exist are warned about and not refused.
+    pub allow_unknown: bool,
+}
+
+/// The outcome of [`CompiledPolicies::compile`].
+#[derive(Debug)]
+pub struct Compiled {
+    /// The policies, of generation 0 until [`CompiledPolicies::with_generation`] says otherwise.
+    pub policies: CompiledPolicies,
+    /// What is suspicious and was let pass.
+    pub warnings: Vec<Problem>,
+}
+
+/// The policy of one session, given when its role was assumed: it can only narrow what the role may do.
+#[derive(Debug)]
+pub struct SessionPolicy {
+    pub(super) index: LayerIndex,
+    pub(super) texts: BTreeMap<String, PolicyText>,
+    pub(super) source: String,
+}
+
+impl CompiledPolicies {
+    /// Checks and compiles a folder. On failure the list holds everything that is wrong, by file and line.
+    pub fn compile(
+        files: &PolicyFiles,
+        known: &dyn KnownNames,
+        options: CompileOptions,
+    ) -> Result<Compiled, Vec<Problem>> {
+        let mut findings = Findings::default();
+        let parsed = with_deep_stack(|| parse_files(files));
+        let mut policies = Vec::new();
+        match parsed {
+            Ok((parsed, found)) => {
+                policies = parsed;
+                findings = found;
+            }
+            Err(failed) => findings.problems.push(failed),
+        }
+        for parsed in &policies {
+            parsed.check_names(known, options, &mut findings);
+        }
+        findings.sort();
+        if !findings.problems.is_empty() {
+            return Err(findings.problems);
+        }
+        let mut compiled = CompiledPolicies {
+            layers: HashMap::new(),
+            texts: BTreeMap::new(),
+            generation: 0,
+            content_hash: files.content_hash(),
+            #[cfg(test)]
+            all: policies.iter().map(|parsed| (parsed.text.layer.clone(), parsed.policy.clone())).collect(),
+        };
+        for parsed in policies {
+            let layer = compiled.layers.entry(parsed.text.layer.clone()).or_default();
+            if let Err(failed) = layer.add(&parsed.policy) {
+                return Err(vec![Problem::of_file(&parsed.text.file, failed, "each `@id` is used once")]);
+            }
+            compiled.texts.insert(parsed.text.id.clone(), parsed.text);
+        }
+        Ok(Compiled { policies: compiled, warnings: findings.warnings })
+    }
+
+    /// The same policies under the number that decisions will name.
+    pub fn with_generation(mut self, generation: i64) -> CompiledPolicies {
+        self.generation = generation;
+        self
+    }
+
+    /// The number that decisions name.
+    pub fn generation(&self) -> i64 {
+        self.generation
+    }
+
+    /// The hash of the files that were compiled, see [`PolicyFiles::content_hash`].
+    pub fn content_hash(&self) -> [u8; 32] {
+        self.content_hash
+    }
+
+    /// All policies, by id.
+    pub fn texts(&self) -> impl Iterator<Item = &PolicyText> {
+        self.texts.values()
+    }
+
+    /// The policy of that id.
+    pub fn text(&self, id: &str) -> Option<&PolicyText> {
+        self.texts.get(id)
+    }
+}
+
+impl SessionPolicy {
+    /// Longest session policy, in bytes.
+    pub const MAX_BYTES: usize = 64 << 10;
+
+    /// Checks and compiles the text of a session policy. Policies without an `@id` are called `session-policy-1` and on.
+    pub fn compile(source: &str) -> Result<SessionPolicy, Vec<Problem>> {
+        let file = "session policy";
+        if source.len() > Self::MAX_BYTES {
+            let message = format!("it is larger than {} bytes", Self::MAX_BYTES);
+            return Err(vec![Problem::of_file(file, message, "say it shorter")]);
+        }
+        let (policies, findings) = with_deep_stack(|| {
+            let mut findings = Findings::default();
+            let mut policies = Vec::new();
+            parse_file(file, source, &Layer::Session, &mut policies, &mut findings);
+            validate(&mut policies, &mut findings);
+            (policies, findings)
+        })
+        .map_err(|failed| vec![failed])?;
+        if !findings.problems.is_empty() {
+            return Err(findings.problems);
+        }
+        let mut session =
+            SessionPolicy { index: LayerIndex::default(), texts: BTreeMap::new(), source: source.to_owned() };
+        for parsed in policies {
+            if let Err(failed) = session.index.add(&parsed.policy) {
+                return Err(vec![Problem::of_file(file, failed, "each `@id` is used once")]);
+            }
+            session.texts.insert(parsed.text.id.clone(), parsed.text);
+        }
+        Ok(session)
+    }
+
+    /// The text that was compiled.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+}
+
+#[derive(Default)]
+struct Findings {
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Findings {
+    fn sort(&mut self) {
+        for list in [&mut self.problems, &mut self.warnings] {
+            list.sort_by(|a, b| (&a.file, a.line, a.column, &a.message).cmp(&(&b.file, b.line, b.column, &b.message)));
+            list.dedup();
+            list.truncate(MAX_PROBLEMS);
+        }
+    }
+}
+
+/// A policy of a file, before it is known to be right.
+struct ParsedPolicy {
+    policy: Policy,
+    text: PolicyText,
+    column: usize,
+    /// Where it begins in the file, in bytes.
+    offset: usize,
+    /// The whole file, for positions.
+    file_text: std::sync::Arc<str>,
+}
+
+impl ParsedPolicy {
+    fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem {
+            file: self.text.file.clone(),
+            line: self.text.line,
+            column: self.column,
+            policy: Some(self.text.id.clone()),
+            message: message.into(),
+            expected: None,
+        }
+    }
+
+    fn check_names(&self, known: &dyn KnownNames, options: CompileOptions, findings: &mut Findings) {
+        let mut literals = self.policy.entity_literals();
+        literals.sort();
+        literals.dedup();
+        for uid in literals {
+            let problem = |message: String| {
+                // Where the literal stands in the policy's own text; the policy's beginning if it is written unusually.
+                let written = uid.to_string();
+                match self.text.text.find(&written) {
+                    Some(at) => Problem::at(&self.text.file, &self.file_text, self.offset + at, message)
+                        .in_policy(&self.text.id),
+                    None => self.problem(message),
+                }
+            };
+            match known_names::check(&uid, known) {
+                None => {}
+                Some(BadId::Malformed(shape)) => findings
+                    .problems
+                    .push(problem(format!("`{uid}` can never be anything")).expecting(format!("expected {shape}"))),
+                Some(BadId::Unknown(what)) => {
+                    let problem = problem(format!("there is no {what}"));
+                    if options.allow_unknown {
+                        findings.warnings.push(problem);
+                    } else {
+                        findings.problems.push(problem.expecting("expected a name that exists"));
+                    }
+                }
+                Some(BadId::UnknownRef(what)) => findings.warnings.push(problem(format!("there is no {what}"))),
+            }
+        }
+    }
+
+    /// What the layer asks of its policies.
+    fn check_layer(&self, findings: &mut Findings) {
+        let scope_principal = match self.policy.principal_constraint() {
+            PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
+                Some(uid)
+            }
+            PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
+        };
+        match &self.text.layer {
+            Layer::Organization if self.text.effect == Effect::Permit => findings.problems.push(
+                self.problem("the organization's policies can only forbid")
+                    .expecting("write `forbid`, or put the permit into an account's folder"),
+            ),
+            Layer::Account(account) if self.text.effect == Effect::Permit => {
+                if let Some(principal) = scope_principal.filter(|uid| !is_of_account(uid, account)) {
+                    findings.warnings.push(
+                        self.problem(format!("`{principal}` is not of account `{account}`, so this permits nothing"))
+                            .expecting(format!("what others may do stands in `{account}/trust/`")),
+                    );
+                }
+            }
+            Layer::Trust(account) => {
+                let only_roles = matches!(self.policy.action_constraint(), ActionConstraint::Eq(action) if action == action_uid("sts:AssumeRole"));
+                match scope_principal {
+                    None => findings.problems.push(
+                        self.problem("a trust policy names whom it trusts")
+                            .expecting("write `principal == ...` or `principal in ...` in its first line"),
+                    ),
+                    Some(principal) if is_of_account(&principal, account) && !only_roles => findings.problems.push(
+                        self.problem(format!("`{principal}` is of account `{account}` itself")).expecting(format!(
+                            "what the account's own people may do stands in `{account}/`, only `sts:AssumeRole` needs trust within an account"
+                        )),
+                    ),
+                    Some(_) => {}
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_of_account(uid: &EntityUid, account: &AccountId) -> bool {
+    let id = uid.id().unescaped();
+    id.split('/').next() == Some(account.as_str())
+}
+
+fn parse_files(files: &PolicyFiles) -> (Vec<ParsedPolicy>, Findings) {
+    let mut findings = Findings::default();
+    let mut policies = Vec::new();
+    for (path, bytes) in files.iter() {
+        if path == "lockgate.cedarschema" {
+            if bytes != SCHEMA.as_bytes() {
+                let message = "this is not the schema that this version speaks, and is not used";
+                findings.warnings.push(Problem::of_file(path, message, "remove it, it will be written anew"));
+            }
+            continue;
+        }
+        let Some(layer) = layer_of(path) else {
+            findings.problems.push(Problem::of_file(path, "no policies are expected here", PLACES));
+            continue;
+        };
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(bad) => {
+                let valid = String::from_utf8_lossy(&bytes[..bad.valid_up_to()]);
+                let problem = Problem::at(path, &valid, valid.len(), "the text is not UTF-8 from here on");
+                findings.problems.push(problem);
+                continue;
+            }
+        };
+        parse_file(path, text, &layer, &mut policies, &mut findings);
+    }
+    check_ids(&policies, &mut findings);
+    if findings.problems.is_empty() {
+        validate(&mut policies, &mut findings);
+    }
+    (policies, findings)
+}
+
+/// The layer that a file's place says; none for a place that says nothing.
+fn layer_of(path: &str) -> Option<Layer> {
+    let mut parts = path.split('/');
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next());
+    if parts.next().is_some() || !path.ends_with(".cedar") {
+        return None;
+    }
+    match (first, second, third) {
+        ("organization", _, None) => Some(Layer::Organization),
+        (account, _, None) => Some(Layer::Account(AccountId::parse(account).ok()?)),
+        (account, "trust", Some(_)) => Some(Layer::Trust(AccountId::parse(account).ok()?)),
+        _ => None,
+    }
+}
+
+fn parse_file(path: &str, text: &str, layer: &Layer, policies: &mut Vec<ParsedPolicy>, findings: &mut Findings) {
+    if let Err(over) = bounds::check(text) {
+        findings.problems.push(Problem::at(path, text, over.offset, over.message));
+        return;
+    }
+    let set: PolicySet = match text.parse() {
+        Ok(set) => set,
+        Err(errors) => {
+            for error in errors.iter() {
+                findings.problems.push(from_cedar(path, text, &DetailedError::from(error)));
+            }
+            return;
+        }
+    };
+    for template in set.templates() {
+        let at = text.find(&template.to_cedar()).unwrap_or(0);
+        findings.problems.push(
+            Problem::at(path, text, at, "templates with `?principal` or `?resource` do not stand in files")
+                .expecting("write out whom or what is meant"),
+        );
+    }
+    // Cedar numbers the policies of a text in order: `policy0`, `policy1`, ...
+    let mut numbered: Vec<(usize, &Policy)> = set
+        .policies()
+        .map(|policy| {
+            let id: &str = policy.id().as_ref();
+            (id.strip_prefix("policy").and_then(|number| number.parse().ok()).unwrap_or(usize::MAX), policy)
+        })
+        .collect();
+    numbered.sort_by_key(|(number, _)| *number);
+    let file_text: std::sync::Arc<str> = text.into();
+    let mut from = 0;
+    for (number, policy) in numbered {
+        let source = policy.to_cedar().unwrap_or_default();
+        let at = text[from..].find(&source).map_or(from, |at| from + at);
+        from = (at + source.len()).min(text.len());
+        let position = Problem::at(path, text, at, "");
+        let id = match policy.annotation("id") {
+            Some(id) if is_policy_id(id) => id.to_owned(),
+            None if *layer == Layer::Session => format!("session-policy-{}", number + 1),
+            Some(_) => {
+                findings.problems.push(
+                    Problem::at(path, text, at, "the policy's `@id` cannot be used")
+                        .expecting("1 to 128 letters, digits, `.`, `_`, `:`, `/` and `-`"),
+                );
+                continue;
+            }
+            None => {
+                findings.problems.push(
+                    Problem::at(path, text, at, "the policy has no `@id`")
+                        .expecting("write `@id(\"a-name-for-it\")` before it: it is what refusals name"),
+                );
+                continue;
+            }
+        };
+        let advice = policy.annotation("advice").map(str::to_owned);
+        if advice.as_deref().is_some_and(|advice| advice.len() > 1000 || advice.chars().any(char::is_control)) {
+            findings.problems.push(
+                Problem::at(path, text, at, "the policy's `@advice` cannot be shown")
+                    .in_policy(&id)
+                    .expecting("one line of at most 1000 bytes"),
+            );
+        }
+        let text = PolicyText {
+            effect: policy.effect().into(),
+            layer: layer.clone(),
+            advice,
+            file: path.to_owned(),
+            line: position.line,
+            text: source,
+            order: policies.len(),
+            id,
+        };
+        let policy = policy.new_id(PolicyId::new(&text.id));
+        let parsed = ParsedPolicy { policy, text, column: position.column, offset: at, file_text: file_text.clone() };
+        parsed.check_layer(findings);
+        policies.push(parsed);
+    }
+}
+
+fn check_ids(policies: &[ParsedPolicy], findings: &mut Findings) {
+    let mut first: HashMap<&str, &ParsedPolicy> = HashMap::new();
+    for policy in policies {
+        if let Some(earlier) = first.insert(&policy.text.id, policy) {
+            let (file, line) = (&earlier.text.file, earlier.text.line);
+            let problem = policy.problem(format!("its `@id` is also that of the policy at {file}:{line}"));
+            findings.problems.push(problem.expecting("expected an `@id` of its own"));
+        }
+    }
+}
+
+/// Cedar's strict validation, at the level whose entities are always supplied.
+fn validate(policies: &mut [ParsedPolicy], findings: &mut Findings) {
+    let mut set = PolicySet::new();
+    for parsed in policies.iter() {
+        if let Err(failed) = set.add(parsed.policy.clone()) {
+            findings.problems.push(parsed.problem(failed.to_string()));
+            return;
+        }
+    }
+    let by_id: HashMap<&str, &ParsedPolicy> = policies.iter().map(|parsed| (parsed.text.id.as_str(), parsed)).collect();
+    let place = |id: &PolicyId, detailed: DetailedError| {
+        let parsed = by_id.get(AsRef::<str>::as_ref(id))?;
+        let mut problem = from_cedar(&parsed.text.file, &parsed.file_text, &detailed).in_policy(&parsed.text.id);
+        if detailed.source_locations.is_empty() {
+            (problem.line, problem.column) = (parsed.text.line, parsed.column);
+        }
+        Some(problem)
+    };
+    let result = Validator::new(SPOKEN.schema.clone()).validate_with_level(&set, ValidationMode::Strict, LEVEL);
+    for error in result.validation_errors() {
+        let detailed = DetailedError::from(error);
+        let message = detailed.message.clone();
+        findings.problems.push(
+            place(error.policy_id(), detailed).unwrap_or_else(|| Problem::of_file("policies", message, "see above")),
+        );
+    }
+    for warning in result.validation_warnings() {
+        findings.warnings.extend(place(warning.policy_id(), DetailedError::from(warning)));
+    }
+}
+
+fn from_cedar(path: &str, text: &str, error: &DetailedError) -> Problem {
+    let offset = error.source_locations.first().map_or(0, |label| label.loc.start);
+    let mut message = error.message.clone();
+    // Cedar repeats our policy id, which stands before the message already.
+    if let Some((before, after)) = message.split_once(", ")
+        && before.starts_with("for policy `")
+    {
+        message = after.to_owned();
+    }
+    let problem = Problem::at(path, text, offset, crate::names::escape_for_people(message.as_bytes(), 400));
+    let label = error.source_locations.first().and_then(|label| label.label.clone());
+    match label.or_else(|| error.help.clone()) {
+        Some(expected) => problem.expecting(crate::names::escape_for_people(expected.as_bytes(), 300)),
+        None => problem,
+    }
+}
+
+fn is_policy_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/-".contains(&b))
+}
+
+/// Runs on a thread with a stack that parsing and checking up to [`bounds`]' limits cannot use up.
+fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Problem> {
+    let failed = |message: String| Problem::of_file("policies", message, "try again");
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("policy-compile".to_owned())
+            .stack_size(128 << 20)
+            .spawn_scoped(scope, work)
+            .map_err(|error| failed(format!("failed to start checking: {error}")))?
+            .join()
+            .map_err(|_| failed("checking the policies failed unexpectedly".to_owned()))
+    })
+}
+
+/// Steps from the request's own entities that a policy may follow: `principal.originalUser.mfaEnrolled` is two.
+const LEVEL: u32 = 2;
+/// Problems told at once.
+const MAX_PROBLEMS: usize = 200;
+const PLACES: &str = "policies lie in `organization/NAME.cedar`, `ACCOUNT/NAME.cedar` or `ACCOUNT/trust/NAME.cedar`, ACCOUNT being twelve digits";

@@ -1,0 +1,302 @@
+//! What a request carries besides who, what and which, and the Cedar context that it becomes.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use cedar_policy::{Context, RestrictedExpression};
+
+use super::action::{Action, SPOKEN};
+use super::entities::{Closure, PrincipalFacts, ResourceFacts, UserFacts, service_uid, text};
+
+/// What every request carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// When, in milliseconds since the Unix epoch.
+    pub time_ms: i64,
+    /// From where, if over a network.
+    pub source_ip: Option<IpAddr>,
+    /// By which door.
+    pub transport: Transport,
+    /// Whether a second factor was used.
+    pub mfa: bool,
+}
+
+/// The door that a request came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Git over HTTPS.
+    Https,
+    /// Git over SSH.
+    Ssh,
+    /// The AWS-wire API.
+    Api,
+    /// The console's pages.
+    Console,
+    /// The command line, over the server's own socket.
+    Cli,
+}
+
+/// The context of a request, by what its action asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContextFacts {
+    /// Nothing besides [`RequestFacts`].
+    Plain,
+    /// A change of one ref.
+    RefChange(RefChangeFacts),
+    /// A change of one path; the ref stands in [`super::PathFacts`].
+    WritePath,
+    /// Taking a role.
+    AssumeRole(AssumeRoleFacts),
+    /// Storing a role for the service of that name.
+    PassRole {
+        /// The service, such as `codebuild.amazonaws.com`.
+        passed_to: String,
+    },
+}
+
+/// What happens to a ref.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangeKind {
+    /// It did not exist.
+    Create,
+    /// The old tip is reachable from the new one.
+    FastForward,
+    /// The old tip is not reachable from the new one: history is rewritten.
+    Force,
+    /// It ceases to exist.
+    Delete,
+}
+
+/// Facts about the change of one ref, computed from the objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefChangeFacts {
+    /// What happens to the ref.
+    pub change: ChangeKind,
+    /// How many commits it gains, where that was counted.
+    pub commit_count: Option<u64>,
+    /// Their authors' addresses, where they were read.
+    pub authors: Option<BTreeSet<String>>,
+    /// Whether each of them carries a signature that was verified.
+    pub all_commits_signed: bool,
+    /// Who signed.
+    pub signers: Vec<UserFacts>,
+    /// The pull request that is being merged, if one is.
+    pub pull_request: Option<PullRequestFacts>,
+    /// Names of the checks that passed for the new tip.
+    pub checks_passed: BTreeSet<String>,
+    /// Push options, each one element.
+    pub push_options: Vec<String>,
+}
+
+/// Facts about the pull request being merged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequestFacts {
+    /// Whether the one who merges wrote it.
+    pub is_author: bool,
+    /// Approvals that count.
+    pub approval_count: u64,
+    /// Who gave them.
+    pub approvers: Vec<UserFacts>,
+    /// Names of the approval rules that are satisfied.
+    pub approval_rules_satisfied: BTreeSet<String>,
+    /// Whether the owners of each changed path approved.
+    pub path_owners_approved: bool,
+}
+
+/// Facts about taking a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssumeRoleFacts {
+    /// The name that the session will have.
+    pub session_name: String,
+    /// The external id given.
+    pub external_id: Option<String>,
+    /// The source identity given.
+    pub source_identity: Option<String>,
+    /// The resource that a service acts from.
+    pub source_arn: Option<String>,
+    /// The keys of the session tags given.
+    pub session_tag_keys: BTreeSet<String>,
+}
+
+impl ChangeKind {
+    /// The word in `context.change`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ChangeKind::Create => "create",
+            ChangeKind::FastForward => "fast-forward",
+            ChangeKind::Force => "force",
+            ChangeKind::Delete => "delete",
+        }
+    }
+
+    /// The kind named by a word of `context.change`.
+    pub fn parse(word: &str) -> Option<ChangeKind> {
+        use ChangeKind::*;
+        [Create, FastForward, Force, Delete].into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+impl Transport {
+    /// The word in `context.request.transport`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Transport::Https => "https",
+            Transport::Ssh => "ssh",
+            Transport::Api => "api",
+            Transport::Console => "console",
+            Transport::Cli => "cli",
+        }
+    }
+}
+
+impl RefChangeFacts {
+    /// A change of that kind about whose commits nothing is known: none counts as signed, reviewed or checked.
+    pub fn of_kind(change: ChangeKind) -> RefChangeFacts {
+        RefChangeFacts {
+            change,
+            commit_count: None,
+            authors: None,
+            all_commits_signed: false,
+            signers: Vec::new(),
+            pull_request: None,
+            checks_passed: BTreeSet::new(),
+            push_options: Vec::new(),
+        }
+    }
+}
+
+/// Builds the context; entities that it names go into `closure`. Fails, in words for people, on facts that Cedar cannot hold.
+pub(super) fn build(
+    principal: &PrincipalFacts,
+    action: &Action,
+    resource: &ResourceFacts,
+    request: &RequestFacts,
+    facts: &ContextFacts,
+    extra: Option<&serde_json::Value>,
+    closure: &mut Closure,
+) -> Result<Context, String> {
+    let mut pairs = vec![("request", request_record(request)?)];
+    match facts {
+        ContextFacts::Plain => {}
+        ContextFacts::RefChange(change) => change.pairs(&mut pairs, closure)?,
+        ContextFacts::WritePath => {
+            let ResourceFacts::Path(path) = resource else {
+                return Err("a path's context was given for what is no path".to_owned());
+            };
+            let on = path.repository.ref_uid(&path.on);
+            pairs.push(("ref", RestrictedExpression::new_entity_uid(on)));
+        }
+        ContextFacts::AssumeRole(assume) => assume.pairs(&mut pairs),
+        ContextFacts::PassRole { passed_to } => {
+            PrincipalFacts::Service(passed_to.clone()).collect(closure);
+            pairs.push(("passedTo", RestrictedExpression::new_entity_uid(service_uid(passed_to))));
+        }
+    }
+    let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let context = Context::from_pairs(pairs).map_err(|failed| failed.to_string())?;
+    let Some(extra) = extra else { return Ok(context) };
+    let mut json = context.to_json_value().map_err(|failed| failed.to_string())?;
+    overlay(&mut json, extra);
+    let uid = SPOKEN.actions.get(action.as_str()).map(|known| &known.uid);
+    let uid = uid.ok_or_else(|| format!("`{action}` is no action of the schema"))?;
+    Context::from_json_value(json, Some((&SPOKEN.schema, uid)))
+        .map_err(|failed| format!("the context given for {} does not fit `{action}`: {failed}", principal.entity_id()))
+}
+
+impl RefChangeFacts {
+    fn pairs(
+        &self,
+        pairs: &mut Vec<(&'static str, RestrictedExpression)>,
+        closure: &mut Closure,
+    ) -> Result<(), String> {
+        pairs.push(("change", text(self.change.as_str())));
+        if let Some(n_commits) = self.commit_count {
+            pairs.push(("commitCount", long(n_commits)));
+        }
+        if let Some(authors) = &self.authors {
+            pairs.push(("authors", strings(authors)));
+        }
+        pairs.push(("allCommitsSigned", RestrictedExpression::new_bool(self.all_commits_signed)));
+        pairs.push(("signers", users(&self.signers, closure)));
+        if let Some(pull_request) = &self.pull_request {
+            let record = [
+                ("isAuthor", RestrictedExpression::new_bool(pull_request.is_author)),
+                ("approvalCount", long(pull_request.approval_count)),
+                ("approvers", users(&pull_request.approvers, closure)),
+                ("approvalRulesSatisfied", strings(&pull_request.approval_rules_satisfied)),
+                ("pathOwnersApproved", RestrictedExpression::new_bool(pull_request.path_owners_approved)),
+            ];
+            pairs.push(("pullRequest", record_of(record)?));
+        }
+        pairs.push(("checksPassed", strings(&self.checks_passed)));
+        if !self.push_options.is_empty() {
+            pairs.push(("pushOptions", strings(&self.push_options)));
+        }
+        Ok(())
+    }
+}
+
+impl AssumeRoleFacts {
+    fn pairs(&self, pairs: &mut Vec<(&'static str, RestrictedExpression)>) {
+        pairs.push(("sessionName", text(&self.session_name)));
+        let optional = [
+            ("externalId", &self.external_id),
+            ("sourceIdentity", &self.source_identity),
+            ("sourceArn", &self.source_arn),
+        ];
+        pairs.extend(optional.into_iter().filter_map(|(name, value)| Some((name, text(value.as_ref()?)))));
+        pairs.push(("sessionTagKeys", strings(&self.session_tag_keys)));
+    }
+}
+
+fn request_record(request: &RequestFacts) -> Result<RestrictedExpression, String> {
+    let time = jiff::Timestamp::from_millisecond(request.time_ms).map_err(|failed| failed.to_string())?;
+    let time = time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+    let mut pairs = vec![
+        ("time", RestrictedExpression::new_datetime(time)),
+        ("transport", text(request.transport.as_str())),
+        ("mfa", RestrictedExpression::new_bool(request.mfa)),
+    ];
+    if let Some(address) = request.source_ip {
+        // A v4 address that arrived in v6 clothes is the v4 address that policies name.
+        pairs.push(("sourceIp", RestrictedExpression::new_ip(address.to_canonical().to_string())));
+    }
+    record_of(pairs)
+}
+
+fn record_of(
+    pairs: impl IntoIterator<Item = (&'static str, RestrictedExpression)>,
+) -> Result<RestrictedExpression, String> {
+    RestrictedExpression::new_record(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)))
+        .map_err(|failed| failed.to_string())
+}
+
+fn strings<'a>(values: impl IntoIterator<Item = &'a String>) -> RestrictedExpression {
+    RestrictedExpression::new_set(values.into_iter().map(|value| text(value)))
+}
+
+fn users(users: &[UserFacts], closure: &mut Closure) -> RestrictedExpression {
+    RestrictedExpression::new_set(users.iter().map(|user| {
+        PrincipalFacts::User(user.clone()).collect(closure);
+        RestrictedExpression::new_entity_uid(user.uid())
+    }))
+}
+
+fn long(value: u64) -> RestrictedExpression {
+    RestrictedExpression::new_long(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// Puts each field of `extra` over `base`, records field by field.
+fn overlay(base: &mut serde_json::Value, extra: &serde_json::Value) {
+    match (base, extra) {
+        // An extension value such as `{"__extn": ...}` is one value.
+        (serde_json::Value::Object(base), serde_json::Value::Object(extra))
+            if !base.contains_key("__extn") && !extra.contains_key("__extn") =>
+        {
+            for (name, value) in extra {
+                overlay(base.entry(name.clone()).or_insert(serde_json::Value::Null), value);
+            }
+        }
+        (base, extra) => *base = extra.clone(),
+    }
+}

@@ -1,0 +1,471 @@
+//! Plain facts about who asks and what for, and the Cedar entities they become.
+//!
+//! An answer is only as good as the entities behind it: an ancestor left out makes `resource in Account::"..."` false and a
+//! forbid ineffective. So callers give facts, and the closure is built here and nowhere else: whatever a policy validated at
+//! level 2 can reach is supplied.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::names::{AccountId, PrincipalName, RefName, RepositoryName};
+
+/// Tags: keys and values, as set on users, roles, sessions and repositories.
+pub type Tags = BTreeMap<String, String>;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PrincipalFacts {
+    /// A user of an account.
+    User(UserFacts),
+    /// A role that someone has assumed.
+    Session(Box<SessionFacts>),
+    /// A service of this program, such as `codebuild.amazonaws.com`; it belongs to no account.
+    Service(String),
+}
+
+/// A user and the groups that the user is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserFacts {
+    /// The user's account.
+    pub account: AccountId,
+    /// The user's name.
+    pub name: PrincipalName,
+    /// The groups, all of the same account.
+    pub groups: Vec<PrincipalName>,
+    /// Whether a second factor is enrolled.
+    pub mfa_enrolled: bool,
+    /// The user's tags.
+    pub tags: Tags,
+}
+
+/// A role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleFacts {
+    /// The role's account.
+    pub account: AccountId,
+    /// The role's name.
+    pub name: PrincipalName,
+    /// The role's tags.
+    pub tags: Tags,
+}
+
+/// A session of a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionFacts {
+    /// The role; the session belongs to its account.
+    pub role: RoleFacts,
+    /// The session's name.
+    pub name: PrincipalName,
+    /// The source identity set when the first role was assumed.
+    pub source_identity: Option<String>,
+    /// The user at the start of the chain of roles.
+    pub original_user: Option<UserFacts>,
+    /// Whom a service acts for.
+    pub on_behalf_of: Option<UserFacts>,
+    /// The session's tags.
+    pub tags: Tags,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResourceFacts {
+    /// An account: its users, policies, and what does not exist yet.
+    Account(AccountId),
+    /// A repository.
+    Repository(RepositoryFacts),
+    /// A ref.
+    Ref(RefFacts),
+    /// A path in a repository's tree.
+    Path(PathFacts),
+    /// A role.
+    Role(RoleFacts),
+}
+
+/// A repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryFacts {
+    /// The account that it belongs to.
+    pub account: AccountId,
+    /// Its name.
+    pub name: RepositoryName,
+    /// What `HEAD` names.
+    pub default_branch: Option<RefName>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// A ref of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefFacts {
+    /// The repository.
+    pub repository: RepositoryFacts,
+    /// The full name.
+    pub name: RefName,
+}
+
+/// A path in a repository's tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathFacts {
+    /// The repository.
+    pub repository: RepositoryFacts,
+    /// The ref whose tree changes.
+    pub on: RefName,
+    /// The path's bytes, `/` between its parts, as Git's trees have it.
+    pub path: Vec<u8>,
+}
+
+impl PrincipalFacts {
+    /// The account whose own policies speak about this principal; a service has none.
+    pub fn account(&self) -> Option<&AccountId> {
+        match self {
+            PrincipalFacts::User(user) => Some(&user.account),
+            PrincipalFacts::Session(session) => Some(&session.role.account),
+            PrincipalFacts::Service(_) => None,
+        }
+    }
+
+    /// The entity id as policies write it, such as `User::"111111111111/alice"`.
+    pub fn entity_id(&self) -> String {
+        self.uid().to_string()
+    }
+
+    pub(super) fn uid(&self) -> EntityUid {
+        match self {
+            PrincipalFacts::User(user) => user.uid(),
+            PrincipalFacts::Session(session) => session.uid(),
+            PrincipalFacts::Service(name) => uid(&TYPES.service, encode_for_id(name.as_bytes())),
+        }
+    }
+
+    pub(super) fn collect(&self, closure: &mut Closure) {
+        match self {
+            PrincipalFacts::User(user) => user.collect(closure),
+            PrincipalFacts::Session(session) => session.collect(closure),
+            PrincipalFacts::Service(_) => closure.add(self.uid(), vec![], vec![], None),
+        }
+    }
+}
+
+impl UserFacts {
+    pub(super) fn uid(&self) -> EntityUid {
+        uid(&TYPES.user, format!("{}/{}", self.account, self.name))
+    }
+
+    fn collect(&self, closure: &mut Closure) {
+        let account = account_uid(&self.account);
+        let mut parents = vec![account.clone()];
+        for group in &self.groups {
+            let group = uid(&TYPES.group, format!("{}/{group}", self.account));
+            closure.add(group.clone(), vec![account.clone()], vec![], None);
+            parents.push(group);
+        }
+        closure.add(account, vec![], vec![], None);
+        let attributes = vec![
+            ("name", text(self.name.as_str())),
+            ("mfaEnrolled", RestrictedExpression::new_bool(self.mfa_enrolled)),
+        ];
+        closure.add(self.uid(), parents, attributes, Some(&self.tags));
+    }
+}
+
+impl RoleFacts {
+    pub(super) fn uid(&self) -> EntityUid {
+        uid(&TYPES.role, format!("{}/{}", self.account, self.name))
+    }
+
+    fn collect(&self, closure: &mut Closure) {
+        let account = account_uid(&self.account);
+        closure.add(account.clone(), vec![], vec![], None);
+        closure.add(self.uid(), vec![account], vec![("name", text(self.name.as_str()))], Some(&self.tags));
+    }
+}
+
+impl SessionFacts {
+    fn uid(&self) -> EntityUid {
+        uid(&TYPES.session, format!("{}/{}/{}", self.role.account, self.role.name, self.name))
+    }
+
+    fn collect(&self, closure: &mut Closure) {
+        self.role.collect(closure);
+        let mut attributes = vec![("sessionName", text(self.name.as_str()))];
+        if let Some(source_identity) = &self.source_identity {
+            attributes.push(("sourceIdentity", text(source_identity)));
+        }
+        for (attribute, user) in [("originalUser", &self.original_user), ("onBehalfOf", &self.on_behalf_of)] {
+            if let Some(user) = user {
+                user.collect(closure);
+                attributes.push((attribute, RestrictedExpression::new_entity_uid(user.uid())));
+            }
+        }
+        closure.add(self.uid(), vec![self.role.uid()], attributes, Some(&self.tags));
+    }
+}
+
+impl ResourceFacts {
+    /// The account that the resource belongs to.
+    pub fn account(&self) -> &AccountId {
+        match self {
+            ResourceFacts::Account(account) => account,
+            ResourceFacts::Repository(repository) => &repository.account,
+            ResourceFacts::Ref(reference) => &reference.repository.account,
+            ResourceFacts::Path(path) => &path.repository.account,
+            ResourceFacts::Role(role) => &role.account,
+        }
+    }
+
+    /// The entity id as policies write it, such as `Ref::"111111111111/shop/refs/heads/main"`.
+    pub fn entity_id(&self) -> String {
+        self.uid().to_string()
+    }
+
+    pub(super) fn uid(&self) -> EntityUid {
+        match self {
+            ResourceFacts::Account(account) => account_uid(account),
+            ResourceFacts::Repository(repository) => repository.uid(),
+            ResourceFacts::Ref(reference) => reference.repository.ref_uid(&reference.name),
+            ResourceFacts::Path(path) => path.repository.below(&TYPES.path, &path.path),
+            ResourceFacts::Role(role) => role.uid(),
+        }
+    }
+
+    pub(super) fn collect(&self, closure: &mut Closure) {
+        match self {
+            ResourceFacts::Account(account) => closure.add(account_uid(account), vec![], vec![], None),
+            ResourceFacts::Repository(repository) => repository.collect(closure),
+            ResourceFacts::Ref(reference) => {
+                reference.repository.collect(closure);
+                reference.repository.collect_ref(&reference.name, closure);
+            }
+            ResourceFacts::Path(path) => {
+                path.repository.collect(closure);
+                path.repository.collect_ref(&path.on, closure);
+                let attributes = vec![("name", text(&encode_for_id(&path.path)))];
+                let parents = path.repository.parents(&TYPES.path, &path.path);
+                closure.add(self.uid(), parents, attributes, None);
+            }
+            ResourceFacts::Role(role) => role.collect(closure),
+        }
+    }
+
+    /// Why the facts cannot be decided about, if they cannot: a path so deep that its ancestors alone would fill memory.
+    pub(super) fn over_limit(&self) -> Option<String> {
+        let ResourceFacts::Path(path) = self else { return None };
+        let depth = path.path.iter().filter(|byte| **byte == b'/').count();
+        if path.path.len() > MAX_PATH_BYTES || depth > MAX_PATH_DEPTH {
+            return Some(format!(
+                "a path of {} bytes in {depth} folders is over the limits of {MAX_PATH_BYTES} and {MAX_PATH_DEPTH}",
+                path.path.len()
+            ));
+        }
+        None
+    }
+}
+
+impl RepositoryFacts {
+    fn uid(&self) -> EntityUid {
+        uid(&TYPES.repository, format!("{}/{}", self.account, self.name))
+    }
+
+    pub(super) fn ref_uid(&self, name: &RefName) -> EntityUid {
+        self.below(&TYPES.reference, name.as_bytes())
+    }
+
+    fn below(&self, kind: &EntityTypeName, name: &[u8]) -> EntityUid {
+        uid(kind, format!("{}/{}/{}", self.account, self.name, encode_for_id(name)))
+    }
+
+    /// The repository, and an entity of the same kind for each folder that `name` lies in. They are named as direct parents,
+    /// so they need not be entities of their own.
+    fn parents(&self, kind: &EntityTypeName, name: &[u8]) -> Vec<EntityUid> {
+        let slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        slashes.map(|at| self.below(kind, &name[..at])).chain([self.uid()]).collect()
+    }
+
+    fn collect(&self, closure: &mut Closure) {
+        let account = account_uid(&self.account);
+        closure.add(account.clone(), vec![], vec![], None);
+        let mut attributes = vec![("name", text(self.name.as_str()))];
+        if let Some(branch) = &self.default_branch {
+            attributes.push(("defaultBranch", text(&encode_for_id(branch.as_bytes()))));
+        }
+        closure.add(self.uid(), vec![account], attributes, Some(&self.tags));
+    }
+
+    fn collect_ref(&self, name: &RefName, closure: &mut Closure) {
+        let kind = match name.as_bytes() {
+            name if name.starts_with(b"refs/heads/") => "branch",
+            name if name.starts_with(b"refs/tags/") => "tag",
+            _ => "other",
+        };
+        let attributes = vec![
+            ("name", text(&encode_for_id(name.as_bytes()))),
+            ("kind", text(kind)),
+            ("folded", text(&folded_ref_name(name))),
+        ];
+        closure.add(self.ref_uid(name), self.parents(&TYPES.reference, name.as_bytes()), attributes, None);
+    }
+}
+
+/// Entities as they are gathered: what two facts share is there once.
+#[derive(Default)]
+pub(super) struct Closure {
+    entities: Vec<(EntityUid, Result<Entity, String>)>,
+}
+
+impl Closure {
+    pub(super) fn add(
+        &mut self,
+        uid: EntityUid,
+        parents: Vec<EntityUid>,
+        attributes: Vec<(&'static str, RestrictedExpression)>,
+        tags: Option<&Tags>,
+    ) {
+        // A handful of entities: a scan beats a map.
+        if self.entities.iter().any(|(known, _)| *known == uid) {
+            return;
+        }
+        let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let tags = tags.into_iter().flatten().map(|(key, value)| (key.clone(), text(value)));
+        let entity = Entity::new_with_tags(uid.clone(), attributes, parents, tags).map_err(|failed| failed.to_string());
+        self.entities.push((uid, entity));
+    }
+
+    /// The entities, or why one could not be built.
+    pub(super) fn finish(self) -> Result<Vec<Entity>, String> {
+        self.entities.into_iter().map(|(_, entity)| entity).collect()
+    }
+}
+
+/// `bytes` as they stand in entity ids and names: `%`, and bytes that are not UTF-8, become `%` and two lower-case hex
+/// digits; everything else stays.
+pub fn encode_for_id(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(&chunk.valid().replace('%', "%25"));
+        for byte in chunk.invalid() {
+            out.push_str(&format!("%{byte:02x}"));
+        }
+    }
+    out
+}
+
+/// The name without what makes twins of names: NFKC, lower case, no invisible characters, no dot at the end of a part.
+/// Two refs whose folded names are equal look alike to people, or are one file on some disks.
+pub fn folded_ref_name(name: &RefName) -> String {
+    let invisible = |c: &char| {
+        matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{e0000}'..='\u{e0fff}')
+    };
+    let encoded = encode_for_id(name.as_bytes());
+    let folded: String = encoded.nfkc().flat_map(char::to_lowercase).nfkc().filter(|c| !invisible(c)).collect();
+    let parts: Vec<&str> = folded.split('/').map(|part| part.trim_end_matches('.')).collect();
+    parts.join("/")
+}
+
+pub(super) fn account_uid(account: &AccountId) -> EntityUid {
+    uid(&TYPES.account, account.to_string())
+}
+
+pub(super) fn service_uid(service: &str) -> EntityUid {
+    uid(&TYPES.service, encode_for_id(service.as_bytes()))
+}
+
+fn uid(kind: &EntityTypeName, id: impl AsRef<str>) -> EntityUid {
+    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
+}
+
+pub(super) fn text(value: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(value.to_owned())
+}
+
+struct Types {
+    account: EntityTypeName,
+    group: EntityTypeName,
+    user: EntityTypeName,
+    role: EntityTypeName,
+    session: EntityTypeName,
+    service: EntityTypeName,
+    repository: EntityTypeName,
+    reference: EntityTypeName,
+    path: EntityTypeName,
+}
+
+static TYPES: LazyLock<Types> = LazyLock::new(|| {
+    let named = |name: &str| name.parse().expect("the name of an entity type is an identifier");
+    Types {
+        account: named("Account"),
+        group: named("Group"),
+        user: named("User"),
+        role: named("Role"),
+        session: named("Session"),
+        service: named("Service"),
+        repository: named("Repository"),
+        reference: named("Ref"),
+        path: named("Path"),
+    }
+});
+
+/// Longest path decided about, in bytes; Git's own limit on most systems.
+const MAX_PATH_BYTES: usize = 4096;
+/// Most folders that a path decided about lies in.
+const MAX_PATH_DEPTH: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_odd_bytes() {
+        assert_eq!(encode_for_id(b"refs/heads/a%b\xff\xc3\xa4"), "refs/heads/a%25b%ff\u{e4}");
+        // Two different names never get one id.
+        assert_ne!(encode_for_id(b"%ff"), encode_for_id(b"\xff"));
+    }
+
+    // B14
+    #[test]
+    fn twins_fold_together() {
+        let folded = |name: &str| folded_ref_name(&RefName::parse(name.as_bytes()).unwrap());
+        for twin in [
+            "refs/heads/Main",
+            "refs/heads/MAIN",
+            "refs/Heads/main",
+            "refs/heads/ｍain",
+            "refs/heads/ma\u{200b}in",
+            "refs/heads/main\u{fe0f}",
+            "refs/heads/mai\u{feff}n",
+        ] {
+            assert_eq!(folded(twin), "refs/heads/main", "{twin:?}");
+        }
+        assert_eq!(folded("refs/heads/Release./1.0"), "refs/heads/release/1.0");
+        assert_eq!(folded("refs/heads/A\u{308}"), folded("refs/heads/\u{e4}"));
+        assert_ne!(folded("refs/heads/main2"), "refs/heads/main");
+    }
+
+    #[test]
+    fn a_ref_is_in_each_prefix_of_its_name() {
+        let repository = RepositoryFacts {
+            account: AccountId::parse("111111111111").unwrap(),
+            name: RepositoryName::parse("shop").unwrap(),
+            default_branch: None,
+            tags: Tags::new(),
+        };
+        let parents: Vec<_> = repository
+            .parents(&TYPES.reference, b"refs/heads/release/1.0")
+            .iter()
+            .map(|parent| parent.to_string())
+            .collect();
+        assert_eq!(
+            parents,
+            [
+                "Ref::\"111111111111/shop/refs\"",
+                "Ref::\"111111111111/shop/refs/heads\"",
+                "Ref::\"111111111111/shop/refs/heads/release\"",
+                "Repository::\"111111111111/shop\"",
+            ]
+        );
+    }
+}

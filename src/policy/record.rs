@@ -1,0 +1,277 @@
+//! What is kept of a decision: enough to show it, and to decide it again under other policies.
+//!
+//! The record holds the request, its context and the whole entity closure, independent of what the policies of the day
+//! looked at. A record that another version wrote and that this one's schema cannot hold is reported, never guessed at.
+
+use std::sync::Arc;
+
+use cedar_policy::{Context, Entities, EntityUid, Request};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::action::{Action, SPOKEN};
+use super::compile::{CompiledPolicies, SessionPolicy};
+use super::decide::{Asked, Decision, Effect, Layer, LayerVerdict, PolicyMatch, Question};
+use crate::names::AccountId;
+
+/// A decision as it is stored, as JSON ([`DecisionRecord::encode`]). It holds names and addresses: it is stored sealed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DecisionRecord {
+    /// Layout of the record, 1.
+    pub version: u32,
+    /// The decision's id.
+    #[serde(with = "id_as_text")]
+    pub id: Uuid,
+    /// The generation of the policies that decided.
+    pub generation: i64,
+    /// When it was asked, in milliseconds since the Unix epoch.
+    pub time_ms: i64,
+    /// Who asked, `User::"111111111111/alice"`.
+    pub principal: String,
+    /// What for, `codecommit:GitPush`.
+    pub action: String,
+    /// To what, `Ref::"111111111111/shop/refs/heads/main"`.
+    pub resource: String,
+    /// The answer.
+    pub allowed: bool,
+    /// Why, for people.
+    pub reason: String,
+    /// What each layer said.
+    pub layers: Vec<LayerRecord>,
+    /// The facts; none where they made no request of the schema.
+    pub facts: Option<FactsRecord>,
+    /// The text of the session's policy.
+    pub session_policy: Option<String>,
+}
+
+/// What one layer said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LayerRecord {
+    /// `organization`, `account`, `trust` or `session`.
+    pub layer: String,
+    /// The account, for `account` and `trust`.
+    pub account: Option<String>,
+    /// Whether a permit was needed from it.
+    pub permit_needed: bool,
+    /// Policies that matched or failed.
+    pub matches: Vec<MatchRecord>,
+}
+
+/// One policy that had a say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MatchRecord {
+    /// Its `@id`.
+    pub id: String,
+    /// `permit` or `forbid`.
+    pub effect: String,
+    /// Its `@advice`.
+    pub advice: Option<String>,
+    /// Whether it could not be evaluated.
+    pub errored: bool,
+}
+
+/// The facts that were decided about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FactsRecord {
+    /// The caller's account; a service has none.
+    pub caller: Option<String>,
+    /// The account that the resource belongs to.
+    pub owner: String,
+    /// The context, as Cedar JSON.
+    pub context: serde_json::Value,
+    /// The entities, as Cedar JSON, each with all its ancestors, sorted by id.
+    pub entities: serde_json::Value,
+}
+
+/// Why a record cannot be written, read or decided again.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Not the JSON of a record.
+    #[error("a decision record cannot be read")]
+    Unreadable {
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Facts that do not become JSON.
+    #[error("decision {id} cannot be recorded: {why}")]
+    Unwritable {
+        /// The decision.
+        id: Uuid,
+        /// Why.
+        why: String,
+    },
+    /// The record does not hold what this version needs to decide.
+    #[error("decision {id} cannot be decided again: {why}")]
+    Undecidable {
+        /// The decision.
+        id: Uuid,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Decision {
+    /// The decision as it is stored.
+    pub fn record(&self) -> Result<DecisionRecord, RecordError> {
+        let unwritable = |why: String| RecordError::Unwritable { id: self.id, why };
+        let facts = match &self.asked.question {
+            Some(question) => Some(question.facts().map_err(unwritable)?),
+            None => None,
+        };
+        Ok(DecisionRecord {
+            version: VERSION,
+            id: self.id,
+            generation: self.generation,
+            time_ms: self.asked.time_ms,
+            principal: self.asked.principal.to_string(),
+            action: self.asked.action.to_string(),
+            resource: self.asked.resource.to_string(),
+            allowed: self.allowed,
+            reason: self.reason.clone(),
+            layers: self.verdicts.iter().map(LayerRecord::of).collect(),
+            facts,
+            session_policy: self.asked.session_policy.clone(),
+        })
+    }
+}
+
+impl DecisionRecord {
+    /// The record as bytes: JSON.
+    pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
+        serde_json::to_vec(self).map_err(|failed| RecordError::Unwritable { id: self.id, why: failed.to_string() })
+    }
+
+    /// Reads what [`DecisionRecord::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<DecisionRecord, RecordError> {
+        serde_json::from_slice(bytes).map_err(|source| RecordError::Unreadable { source })
+    }
+
+    /// Decides the recorded request again, under other policies or the same.
+    pub fn decide_again(&self, policies: &CompiledPolicies) -> Result<Decision, RecordError> {
+        let undecidable = |why: String| RecordError::Undecidable { id: self.id, why };
+        if self.version != VERSION {
+            return Err(undecidable(format!("its layout is {}, this version reads {VERSION}", self.version)));
+        }
+        let session = match &self.session_policy {
+            Some(source) => Some(SessionPolicy::compile(source).map_err(|problems| {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                undecidable(format!("the session's policy no longer compiles: {}", problems.join("; ")))
+            })?),
+            None => None,
+        };
+        let question = self.question().map_err(undecidable)?;
+        let judgement = policies.judge(&question, session.as_ref());
+        let asked = Asked {
+            principal: question.principal.clone(),
+            action: question.action.clone(),
+            resource: question.resource.clone(),
+            time_ms: self.time_ms,
+            session_policy: self.session_policy.clone(),
+            question: Some(Arc::new(question)),
+        };
+        Ok(judgement.decision(self.id, policies.generation(), asked))
+    }
+
+    fn question(&self) -> Result<Question, String> {
+        let facts = self.facts.as_ref().ok_or_else(|| "its facts made no request".to_owned())?;
+        let action = Action::parse(&self.action).map_err(|unknown| unknown.to_string())?;
+        let uid = &SPOKEN.actions.get(action.as_str()).ok_or("its action is unknown")?.uid;
+        let parsed = |id: &str| id.parse::<EntityUid>().map_err(|failed| failed.to_string());
+        let (principal, resource) = (parsed(&self.principal)?, parsed(&self.resource)?);
+        let account = |id: &str| AccountId::parse(id).map_err(|failed| failed.to_string());
+        let context = Context::from_json_value(facts.context.clone(), Some((&SPOKEN.schema, uid)))
+            .map_err(|failed| failed.to_string())?;
+        let entities = Entities::from_json_value(facts.entities.clone(), Some(&SPOKEN.schema))
+            .map_err(|failed| failed.to_string())?;
+        let request = Request::new(principal.clone(), uid.clone(), resource.clone(), context, Some(&SPOKEN.schema))
+            .map_err(|failed| failed.to_string())?;
+        Ok(Question {
+            request,
+            entities,
+            principal,
+            action,
+            resource,
+            caller: facts.caller.as_deref().map(account).transpose()?,
+            owner: account(&facts.owner)?,
+        })
+    }
+}
+
+impl Question {
+    fn facts(&self) -> Result<FactsRecord, String> {
+        let context = self.request.context().ok_or("the request has no context")?;
+        let mut entities = Vec::new();
+        for entity in self.entities.iter() {
+            // The schema knows the actions.
+            if entity.uid().type_name().basename() != "Action" {
+                entities.push((entity.uid(), entity.to_json_value().map_err(|failed| failed.to_string())?));
+            }
+        }
+        // Sorted, so that equal closures are equal bytes.
+        entities.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (_, entity) in &mut entities {
+            if let Some(parents) = entity.get_mut("parents").and_then(|parents| parents.as_array_mut()) {
+                parents.sort_by_key(ToString::to_string);
+            }
+        }
+        Ok(FactsRecord {
+            caller: self.caller.as_ref().map(ToString::to_string),
+            owner: self.owner.to_string(),
+            context: context.to_json_value().map_err(|failed| failed.to_string())?,
+            entities: entities.into_iter().map(|(_, entity)| entity).collect(),
+        })
+    }
+}
+
+impl LayerRecord {
+    fn of(verdict: &LayerVerdict) -> LayerRecord {
+        let (layer, account) = match &verdict.layer {
+            Layer::Organization => ("organization", None),
+            Layer::Account(account) => ("account", Some(account.to_string())),
+            Layer::Trust(account) => ("trust", Some(account.to_string())),
+            Layer::Session => ("session", None),
+        };
+        LayerRecord {
+            layer: layer.to_owned(),
+            account,
+            permit_needed: verdict.permit_needed,
+            matches: verdict.matches.iter().map(MatchRecord::of).collect(),
+        }
+    }
+}
+
+impl MatchRecord {
+    fn of(found: &PolicyMatch) -> MatchRecord {
+        MatchRecord {
+            id: found.id.clone(),
+            effect: found.effect.as_str().to_owned(),
+            advice: found.advice.clone(),
+            errored: found.errored,
+        }
+    }
+
+    pub(super) fn is_forbid(&self) -> bool {
+        self.effect == Effect::Forbid.as_str()
+    }
+}
+
+/// An id as people see it, in hyphens.
+mod id_as_text {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use uuid::Uuid;
+
+    pub(super) fn serialize<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+        Uuid::parse_str(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+const VERSION: u32 = 1;
