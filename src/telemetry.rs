@@ -4,9 +4,19 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// Installs the subscriber; a second call changes nothing.
+/// Installs the server's subscriber; a second call changes nothing.
 pub fn install() {
-    let filter = EnvFilter::try_from_env("LOCKGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info,russh=warn"));
+    install_with_default("info,russh=warn");
+}
+
+/// Installs the subscriber of a command that runs in its own process: only what is wrong, since the command itself says
+/// the rest.
+pub fn install_quiet() {
+    install_with_default("warn,russh=error");
+}
+
+fn install_with_default(default: &str) {
+    let filter = EnvFilter::try_from_env("LOCKGATE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish();
     // Only fails where one is installed already, as in tests.
     let _ = tracing::subscriber::set_global_default(subscriber);
