@@ -1,1 +1,435 @@
-//! config.
+//! The checked configuration: a TOML file, overridden by environment and flags, turned once into types that hold only
+//! what is valid. Nothing else in the program reads the environment.
+//!
+//! Lengths are bytes, times are seconds, as the names say.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{AccountId, InvalidName};
+
+/// What the server and the command line run by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Sealed data, the catalog, `serve.json` and the admin socket.
+    pub data: PathBuf,
+    /// The root key, host keys, certificates and what people and scripts need to get in.
+    pub keys: PathBuf,
+    /// Cedar policies.
+    pub policies: PathBuf,
+    /// Where HTTPS listens; port 0 picks a free one.
+    pub https: SocketAddr,
+    /// Where SSH listens; port 0 picks a free one.
+    pub ssh: SocketAddr,
+    /// The first account.
+    pub account_id: AccountId,
+    /// The host name that URLs, the certificate and `known_hosts` carry; without one, the listening address.
+    pub host_name: Option<String>,
+    /// The region in ARNs.
+    pub region: String,
+    /// Bounds on what the outside may ask for.
+    pub limits: Limits,
+    /// What the server may connect to.
+    pub outbound: Outbound,
+    /// Whether a changed policies folder is applied by itself (`policy.watch`).
+    pub policy_watch: bool,
+}
+
+/// What overrides the file; flags have won over the environment already.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Overrides {
+    /// `--config`; `./lockgate.toml` where left out, which may be missing; one that is named must exist.
+    pub config: Option<PathBuf>,
+    /// `--data`
+    pub data: Option<PathBuf>,
+    /// `--keys`
+    pub keys: Option<PathBuf>,
+    /// `--policies`
+    pub policies: Option<PathBuf>,
+    /// `--https`
+    pub https: Option<String>,
+    /// `--ssh`
+    pub ssh: Option<String>,
+    /// `--account-id`
+    pub account_id: Option<String>,
+}
+
+impl Config {
+    /// Reads the file, applies the overrides and checks everything.
+    pub fn load(overrides: &Overrides) -> Result<Config, ConfigError> {
+        let (path, required) = match &overrides.config {
+            Some(path) => (path.clone(), true),
+            None => (PathBuf::from("lockgate.toml"), false),
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => String::new(),
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        };
+        Config::from_toml(&path, &text, overrides)
+    }
+
+    /// The configuration that `text` gives; `path` is for messages.
+    pub fn from_toml(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
+        let table: toml::Table =
+            text.parse().map_err(|source| ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) })?;
+        let known = toml::Table::try_from(FileConfig::default()).expect("the defaults are plain values");
+        refuse_unknown_keys(path, "", &table, &known)?;
+        let file: FileConfig = serde_path_to_error::deserialize(table).map_err(|error| ConfigError::Type {
+            path: path.to_owned(),
+            key: error.path().to_string(),
+            source: Box::new(error.into_inner()),
+        })?;
+
+        let text_of = |over: &Option<String>, file: String| over.clone().unwrap_or(file);
+        let folder = |over: &Option<PathBuf>, file: PathBuf| over.clone().unwrap_or(file);
+        let mut allow_addresses = Vec::new();
+        for range in &file.outbound.allow_addresses {
+            allow_addresses.push(AddressRange::parse(range)?);
+        }
+        let host_name = match file.host_name.as_str() {
+            "" => None,
+            name if is_host_name(name) => Some(name.to_owned()),
+            name => return Err(ConfigError::HostName { name: name.to_owned() }),
+        };
+        if file.region.is_empty() || !file.region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            return Err(ConfigError::Region { region: file.region });
+        }
+        file.limits.check()?;
+        Ok(Config {
+            data: folder(&overrides.data, file.data),
+            keys: folder(&overrides.keys, file.keys),
+            policies: folder(&overrides.policies, file.policies),
+            https: address("https", text_of(&overrides.https, file.https))?,
+            ssh: address("ssh", text_of(&overrides.ssh, file.ssh))?,
+            account_id: AccountId::parse(&text_of(&overrides.account_id, file.account_id))?,
+            host_name,
+            region: file.region,
+            limits: file.limits,
+            outbound: Outbound { allow_addresses, allow_http: file.outbound.allow_http },
+            policy_watch: file.policy.watch,
+        })
+    }
+}
+
+/// Bounds on what the outside may ask for (`[limits]`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Longest pack that a push may send, and longest inflated request body.
+    pub max_pack_bytes: u64,
+    /// Most objects in one pushed pack.
+    pub max_pack_objects: u64,
+    /// Longest single object, inflated.
+    pub max_object_bytes: u64,
+    /// Longest request body that is not a pack (negotiation, commands), inflated.
+    pub max_request_bytes: u64,
+    /// Longest a transfer may take in all.
+    pub transfer_seconds: u64,
+    /// Transfers that run at the same time; more wait for `queue_seconds`, then are told to come back.
+    pub transfers: u32,
+    /// How long a transfer waits for its turn.
+    pub queue_seconds: u64,
+    /// Connections from one address that have not authenticated; one more ends the oldest of them.
+    pub unauthenticated_per_address: u32,
+    /// Connections in all that have not authenticated; one more ends the oldest of them.
+    pub unauthenticated: u32,
+    /// Connections in all; more are refused.
+    pub connections: u32,
+    /// From the first byte of a connection to the proof of who is there: key exchange or TLS handshake, and login.
+    pub handshake_seconds: u64,
+    /// From the first byte of a request to the last of its headers.
+    pub header_seconds: u64,
+    /// How long a peer may send nothing that was asked of it, take nothing that was sent, or keep a connection idle.
+    pub idle_seconds: u64,
+    /// How long running transfers may go on after SIGTERM.
+    pub drain_seconds: u64,
+    /// Decrypted blocks kept in memory.
+    pub cache_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_pack_bytes: 8 << 30,
+            max_pack_objects: 20_000_000,
+            max_object_bytes: 2 << 30,
+            max_request_bytes: 64 << 20,
+            transfer_seconds: 7200,
+            transfers: 64,
+            queue_seconds: 30,
+            unauthenticated_per_address: 128,
+            unauthenticated: 1024,
+            connections: 8192,
+            handshake_seconds: 20,
+            header_seconds: 20,
+            idle_seconds: 120,
+            drain_seconds: 30,
+            cache_bytes: 256 << 20,
+        }
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), ConfigError> {
+        let positive = [
+            ("limits.max_pack_bytes", self.max_pack_bytes),
+            ("limits.max_pack_objects", self.max_pack_objects),
+            ("limits.max_object_bytes", self.max_object_bytes),
+            ("limits.max_request_bytes", self.max_request_bytes),
+            ("limits.transfer_seconds", self.transfer_seconds),
+            ("limits.transfers", self.transfers.into()),
+            ("limits.unauthenticated_per_address", self.unauthenticated_per_address.into()),
+            ("limits.unauthenticated", self.unauthenticated.into()),
+            ("limits.connections", self.connections.into()),
+            ("limits.handshake_seconds", self.handshake_seconds),
+            ("limits.header_seconds", self.header_seconds),
+            ("limits.idle_seconds", self.idle_seconds),
+        ];
+        match positive.iter().find(|(_, value)| *value == 0) {
+            Some((key, _)) => Err(ConfigError::Zero { key }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the server may connect to by itself (`[outbound]`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outbound {
+    /// Loopback and private ranges that are allowed all the same.
+    pub allow_addresses: Vec<AddressRange>,
+    /// Whether `http://` is allowed.
+    pub allow_http: bool,
+}
+
+/// A range of IP addresses, `10.0.0.0/8` or a single address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressRange {
+    address: IpAddr,
+    prefix_bits: u8,
+}
+
+impl AddressRange {
+    /// Takes an address with an optional `/BITS`.
+    pub fn parse(text: &str) -> Result<AddressRange, ConfigError> {
+        let bad = || ConfigError::AddressRange { text: text.to_owned() };
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| bad())?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| bad())?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix_bits = bits.unwrap_or(longest);
+        if prefix_bits > longest {
+            return Err(bad());
+        }
+        Ok(AddressRange { address, prefix_bits })
+    }
+
+    /// Whether the address lies in the range; IPv4 and IPv6 never match each other.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let same_prefix = |a: u128, b: u128, width: u32| {
+            let shift = width - u32::from(self.prefix_bits);
+            // A shift by the whole width is undefined; a prefix of no bits matches all.
+            shift >= width || a >> shift == b >> shift
+        };
+        match (self.address, address) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => same_prefix(u32::from(a).into(), u32::from(b).into(), 32),
+            (IpAddr::V6(a), IpAddr::V6(b)) => same_prefix(a.into(), b.into(), 128),
+            _ => false,
+        }
+    }
+}
+
+/// Why the configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is there, or was asked for, and cannot be read.
+    #[error("failed to read the configuration `{path}`")]
+    #[allow(missing_docs)]
+    Read { path: PathBuf, source: std::io::Error },
+    /// The file is not TOML.
+    #[error("the configuration `{path}` is not valid TOML")]
+    #[allow(missing_docs)]
+    Syntax { path: PathBuf, source: Box<toml::de::Error> },
+    /// A key that nothing reads: most likely a slip of the pen.
+    #[error("the configuration `{path}` has an unknown key `{key}`, the nearest known one is `{nearest}`")]
+    #[allow(missing_docs)]
+    UnknownKey { path: PathBuf, key: String, nearest: String },
+    /// A value of the wrong type.
+    #[error("the configuration `{path}` has a wrong value at `{key}`")]
+    #[allow(missing_docs)]
+    Type { path: PathBuf, key: String, source: Box<toml::de::Error> },
+    /// An address to listen at that is not `IP:PORT`.
+    #[error("`{text}` is no address for {what}: it is an IP address and a port, such as `127.0.0.1:8443`")]
+    #[allow(missing_docs)]
+    Address { what: &'static str, text: String },
+    /// A range that is not `IP/BITS`.
+    #[error("`{text}` is no range of addresses: it looks like `10.0.0.0/8`")]
+    #[allow(missing_docs)]
+    AddressRange { text: String },
+    /// A host name that cannot stand in a URL.
+    #[error("`{name}` is no host name")]
+    #[allow(missing_docs)]
+    HostName { name: String },
+    /// A region that cannot stand in an ARN.
+    #[error("`{region}` is no region: it is made of letters, digits and `-`")]
+    #[allow(missing_docs)]
+    Region { region: String },
+    /// A limit of nothing lets nobody in.
+    #[error("`{key}` may not be 0")]
+    #[allow(missing_docs)]
+    Zero { key: &'static str },
+    /// The first account's number.
+    #[error(transparent)]
+    Account(#[from] InvalidName),
+}
+
+/// The file as it stands. The known keys are the keys of its default value, so every field has one.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default)]
+struct FileConfig {
+    data: PathBuf,
+    keys: PathBuf,
+    policies: PathBuf,
+    https: String,
+    ssh: String,
+    account_id: String,
+    host_name: String,
+    region: String,
+    limits: Limits,
+    outbound: FileOutbound,
+    policy: FilePolicy,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct FileOutbound {
+    allow_addresses: Vec<String>,
+    allow_http: bool,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct FilePolicy {
+    watch: bool,
+}
+
+impl Default for FileConfig {
+    fn default() -> FileConfig {
+        FileConfig {
+            data: "data".into(),
+            keys: "keys".into(),
+            policies: "policies".into(),
+            https: "127.0.0.1:8443".into(),
+            ssh: "127.0.0.1:2222".into(),
+            account_id: "111111111111".into(),
+            host_name: String::new(),
+            region: "us-east-1".into(),
+            limits: Limits::default(),
+            outbound: FileOutbound::default(),
+            policy: FilePolicy::default(),
+        }
+    }
+}
+
+fn refuse_unknown_keys(
+    path: &Path,
+    section: &str,
+    given: &toml::Table,
+    known: &toml::Table,
+) -> Result<(), ConfigError> {
+    for (key, value) in given {
+        let full = format!("{section}{key}");
+        match (known.get(key), value) {
+            (None, _) => {
+                let nearest = known
+                    .keys()
+                    .map(|k| format!("{section}{k}"))
+                    .max_by(|a, b| strsim::jaro_winkler(a, &full).total_cmp(&strsim::jaro_winkler(b, &full)))
+                    .unwrap_or_default();
+                return Err(ConfigError::UnknownKey { path: path.to_owned(), key: full, nearest });
+            }
+            (Some(toml::Value::Table(known)), toml::Value::Table(given)) => {
+                refuse_unknown_keys(path, &format!("{full}."), given, known)?;
+            }
+            (Some(_), _) => {}
+        }
+    }
+    Ok(())
+}
+
+fn address(what: &'static str, text: String) -> Result<SocketAddr, ConfigError> {
+    text.parse().map_err(|_| ConfigError::Address { what, text })
+}
+
+fn is_host_name(name: &str) -> bool {
+    name.parse::<IpAddr>().is_ok()
+        || name.len() <= 253
+            && name.split('.').all(|label| {
+                (1..=63).contains(&label.len())
+                    && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                    && !label.starts_with('-')
+                    && !label.ends_with('-')
+            })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::from_toml(Path::new("x.toml"), text, &Overrides::default())
+    }
+
+    #[test]
+    fn an_empty_file_gives_the_documented_defaults() {
+        let config = parse("").unwrap();
+        assert_eq!(config.https.to_string(), "127.0.0.1:8443");
+        assert_eq!(config.ssh.to_string(), "127.0.0.1:2222");
+        assert_eq!(config.account_id.as_str(), "111111111111");
+        assert_eq!(config.region, "us-east-1");
+        assert_eq!(config.limits.drain_seconds, 30);
+        assert_eq!(config.limits.cache_bytes, 256 << 20);
+    }
+
+    #[test]
+    fn overrides_win_over_the_file() {
+        let overrides = Overrides { https: Some("127.0.0.1:0".into()), ..Overrides::default() };
+        let config =
+            Config::from_toml(Path::new("x"), "https = '127.0.0.1:9'\nssh = '127.0.0.1:8'", &overrides).unwrap();
+        assert_eq!(config.https.port(), 0);
+        assert_eq!(config.ssh.port(), 8);
+    }
+
+    #[test]
+    fn errors_name_the_thing() {
+        for (text, wanted) in [
+            ("htps = 'x'", "unknown key `htps`, the nearest known one is `https`"),
+            ("[limits]\nmax_pack_byte = 3", "the nearest known one is `limits.max_pack_bytes`"),
+            ("[limits]\nmax_pack_bytes = 'x'", "wrong value at `limits.max_pack_bytes`"),
+            ("https = 'localhost'", "`localhost` is no address for https"),
+            ("account_id = '12'", "account id `12` is not valid"),
+            ("[outbound]\nallow_addresses = ['10.0.0.0/33']", "`10.0.0.0/33` is no range"),
+            ("host_name = 'a b'", "`a b` is no host name"),
+            ("[limits]\ntransfers = 0", "`limits.transfers` may not be 0"),
+            ("a = ", "not valid TOML"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn ranges() {
+        let range = AddressRange::parse("127.0.0.0/8").unwrap();
+        assert!(range.contains("127.9.9.9".parse().unwrap()));
+        assert!(!range.contains("128.0.0.1".parse().unwrap()));
+        assert!(!range.contains("::1".parse().unwrap()));
+        assert!(AddressRange::parse("0.0.0.0/0").unwrap().contains("1.2.3.4".parse().unwrap()));
+        assert!(AddressRange::parse("::/0").unwrap().contains("::1".parse().unwrap()));
+        assert!(AddressRange::parse("::1").unwrap().contains("::1".parse().unwrap()));
+    }
+}

@@ -1,3 +1,7 @@
 //! The `lockgate` program: hands the command line to `cli` and exits with its code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lockgate::cli::main(std::env::args_os(), lockgate::operations::open_host)
+}

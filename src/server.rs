@@ -1,1 +1,238 @@
-//! server.
+//! The composition root: takes the data folder for itself, opens the inside, listens, says that it is ready, and stops in
+//! order. Nothing below reaches for a global.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::operations::{Host, Listening};
+use crate::transport::https::HttpsServer;
+use crate::transport::ssh::{SshServer, host_key};
+use crate::transport::tls::{TlsError, TlsKeys};
+use crate::transport::{Doors, key_file};
+
+pub mod admin_socket;
+pub mod data_lock;
+
+use data_lock::{DataLock, LockError};
+
+/// Opens the inside for a configuration, under the data folder's lock. Called on a thread that may block, within the
+/// runtime.
+pub type OpenHost = fn(&Config, Clock) -> Result<Arc<dyn Host>, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Runs the server until SIGTERM or SIGINT. `ready` is called once both doors accept.
+pub async fn serve(config: Config, open: OpenHost, ready: impl FnOnce(&Listening)) -> Result<(), ServeError> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signal)?;
+    let on_signal = {
+        let stop = stop.clone();
+        async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stop.cancel();
+        }
+    };
+    let signals = tokio::spawn(on_signal);
+    let served = serve_until(config, open, stop, ready).await;
+    signals.abort();
+    served
+}
+
+/// Runs the server until `stop` is cancelled.
+pub async fn serve_until(
+    config: Config,
+    open: OpenHost,
+    stop: CancellationToken,
+    ready: impl FnOnce(&Listening),
+) -> Result<(), ServeError> {
+    for folder in [&config.data, &config.keys] {
+        key_file::create_private_folder(folder)
+            .map_err(|source| ServeError::Folder { path: folder.clone(), source })?;
+    }
+    let lock = take_lock(&config).await?;
+    let https = bind("https", config.https).await?;
+    let ssh = bind("ssh", config.ssh).await?;
+    let (https_address, ssh_address) = (local("https", &https)?, local("ssh", &ssh)?);
+
+    let hosts = hosts(&config);
+    let tls = TlsKeys::open(&config.keys, &hosts.iter().cloned().collect::<Vec<_>>(), Clock::System)?;
+    let host_key = host_key::open(&config.keys)?;
+    host_key::write_known_hosts(&config.keys, &host_key, &hosts, ssh_address.port())?;
+
+    let config = Arc::new(config);
+    let opening = config.clone();
+    let host = tokio::task::spawn_blocking(move || open(&opening, Clock::System))
+        .await
+        .map_err(|error| ServeError::Open(Box::new(error)))?
+        .map_err(ServeError::Open)?;
+
+    let listening = Listening {
+        https_url: format!("https://{}:{}", url_host(&config, https_address), https_address.port()),
+        ssh_url: format!("ssh://git@{}:{}", url_host(&config, ssh_address), ssh_address.port()),
+    };
+    host.listening(&listening).map_err(ServeError::Listening)?;
+
+    let doors = Doors::new(host.clone(), &config.limits);
+    let https_server = HttpsServer::new(doors.clone(), tls.server_config()?);
+    let ssh_server = SshServer::new(doors.clone(), host_key);
+    let admin = admin_socket::listen(&config.data, host, stop.clone())
+        .map_err(|source| ServeError::Folder { path: config.data.join(admin_socket::FILE), source })?;
+    let accepting = [
+        tokio::spawn({
+            let doors = doors.clone();
+            async move {
+                doors.accept(https, move |stream, peer, permit| https_server.clone().serve(stream, peer, permit)).await;
+            }
+        }),
+        tokio::spawn({
+            let doors = doors.clone();
+            async move {
+                doors.accept(ssh, move |stream, peer, permit| ssh_server.clone().serve(stream, peer, permit)).await;
+            }
+        }),
+    ];
+    let renewing = tokio::spawn(renew_daily(tls));
+    let serve_json = ServeJson {
+        pid: std::process::id(),
+        https_url: &listening.https_url,
+        ssh_url: &listening.ssh_url,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let path = config.data.join(SERVE_FILE);
+    let text = serde_json::to_vec_pretty(&serve_json).expect("plain strings and a number");
+    key_file::write(&path, &text, 0o600).map_err(|source| ServeError::Folder { path: path.clone(), source })?;
+    tracing::info!(https = listening.https_url, ssh = listening.ssh_url, "ready");
+    ready(&listening);
+
+    stop.cancelled().await;
+    tracing::info!("stopping");
+    doors.stopping.cancel();
+    renewing.abort();
+    for task in accepting {
+        let _ = task.await;
+    }
+    doors.connections.close();
+    let drain = Duration::from_secs(config.limits.drain_seconds);
+    if tokio::time::timeout(drain, doors.connections.wait()).await.is_err() {
+        tracing::warn!(connections = doors.connections.len(), "transfers were cut off, they took too long to finish");
+    }
+    admin.close().await;
+    let _ = std::fs::remove_file(&path);
+    drop(lock);
+    Ok(())
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A folder or a file in it cannot be made.
+    #[error("failed to prepare `{path}`")]
+    #[allow(missing_docs)]
+    Folder { path: PathBuf, source: io::Error },
+    /// Another process has the data folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The address is taken, or not ours.
+    #[error("failed to listen for {what} at `{address}`")]
+    #[allow(missing_docs)]
+    Bind { what: &'static str, address: SocketAddr, source: io::Error },
+    /// No TLS certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// No SSH host key.
+    #[error(transparent)]
+    HostKey(#[from] host_key::HostKeyError),
+    /// Data, keys or policies do not open.
+    #[error("failed to open data, keys and policies")]
+    Open(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The files that name the addresses cannot be written.
+    #[error("failed to write the addresses for clients: {0}")]
+    Listening(String),
+    /// The system does not let us wait for signals.
+    #[error("failed to wait for signals")]
+    Signal(#[source] io::Error),
+}
+
+/// `serve.json` (contract, "Starting").
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ServeJson<'a> {
+    pid: u32,
+    https_url: &'a str,
+    ssh_url: &'a str,
+    version: &'a str,
+}
+
+const SERVE_FILE: &str = "serve.json";
+
+/// Takes the data folder; a command that has it is through in a moment, another server is not.
+async fn take_lock(config: &Config) -> Result<DataLock, LockError> {
+    for _ in 0..100 {
+        match DataLock::take(&config.data) {
+            Err(LockError::InUse { .. }) if !config.data.join(admin_socket::FILE).exists() => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            taken_or_not => return taken_or_not,
+        }
+    }
+    DataLock::take(&config.data)
+}
+
+async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Bind { what, address, source })
+}
+
+fn local(what: &'static str, listener: &TcpListener) -> Result<SocketAddr, ServeError> {
+    let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
+    listener.local_addr().map_err(|source| ServeError::Bind { what, address: unspecified, source })
+}
+
+/// Names and addresses under which clients may come; an unspecified address is none.
+fn hosts(config: &Config) -> BTreeSet<String> {
+    let mut hosts: BTreeSet<String> = ["localhost", "127.0.0.1", "::1"].map(String::from).into();
+    hosts.extend(config.host_name.clone());
+    for address in [config.https.ip(), config.ssh.ip()] {
+        if !address.is_unspecified() {
+            hosts.insert(address.to_string());
+        }
+    }
+    hosts
+}
+
+fn url_host(config: &Config, address: SocketAddr) -> String {
+    match (&config.host_name, address.ip()) {
+        (Some(name), _) => match name.parse::<IpAddr>() {
+            Ok(IpAddr::V6(address)) => format!("[{address}]"),
+            _ => name.clone(),
+        },
+        (None, ip) if ip.is_unspecified() => "localhost".to_owned(),
+        (None, IpAddr::V6(ip)) => format!("[{ip}]"),
+        (None, ip) => ip.to_string(),
+    }
+}
+
+fn renew_daily(tls: Arc<TlsKeys>) -> impl Future<Output = ()> {
+    async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(86_400)).await;
+            let tls = tls.clone();
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || tls.renew()).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "failed to renew the TLS certificate");
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `lockgate user`
+
+use clap::Subcommand;
+
+use super::principal;
+use crate::names::PrincipalName;
+use crate::operations::admin::UserCommand;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum User {
+    /// Make a user
+    Create {
+        #[arg(value_parser = principal)]
+        name: PrincipalName,
+        /// A group to join; may stand more than once
+        #[arg(long = "group", value_name = "G", value_parser = principal)]
+        groups: Vec<PrincipalName>,
+    },
+    /// List users
+    List,
+    /// Take no credential of the user any more
+    Disable {
+        #[arg(value_parser = principal)]
+        name: PrincipalName,
+    },
+    /// Undo `disable`
+    Enable {
+        #[arg(value_parser = principal)]
+        name: PrincipalName,
+    },
+    /// Delete a user; the name is never given again
+    Delete {
+        #[arg(value_parser = principal)]
+        name: PrincipalName,
+    },
+}
+
+impl User {
+    pub(super) fn request(self) -> UserCommand {
+        match self {
+            User::Create { name, groups } => UserCommand::Create { name, groups },
+            User::List => UserCommand::List,
+            User::Disable { name } => UserCommand::Disable { name },
+            User::Enable { name } => UserCommand::Enable { name },
+            User::Delete { name } => UserCommand::Delete { name },
+        }
+    }
+}
