@@ -3,6 +3,9 @@
 //! The order matters: a refusal comes before the first poll of the body, so that a client with `Expect: 100-continue`
 //! never sends what nobody wants.
 
+// A refusal here is the response itself, and is made once a request.
+#![expect(clippy::result_large_err)]
+
 use std::io::{self, Read};
 use std::net::IpAddr;
 
@@ -78,11 +81,11 @@ pub(super) async fn serve(
                 if !matches!(ended, Some(Ok(()) | Err(TransferError::Refused(_)))) {
                     let _ = failure.send(Err(io::Error::other("the transfer failed"))).await;
                 }
-                drop((turn, running));
+                drop(turn);
             }
             .in_current_span(),
         );
-        Ok(response::stream(content_type(service, mode), chunks))
+        Ok(response::stream(content_type(service, mode), chunks, running))
     };
     work.instrument(span).await.unwrap_or_else(|refused| refused)
 }
