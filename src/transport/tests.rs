@@ -452,7 +452,7 @@ async fn no_continue_before_the_decision() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stalled_strangers() {
     let limits =
-        Limits { unauthenticated_per_address: 8, handshake_seconds: 1, header_seconds: 1, ..Limits::default() };
+        Limits { unauthenticated_per_address: 8, handshake_seconds: 3, header_seconds: 3, ..Limits::default() };
     let fixture = Fixture::start(limits).await;
     let mut stalled = Vec::new();
     for _ in 0..40 {

@@ -64,16 +64,20 @@ pub(super) async fn serve(
                 tokio::spawn(pump_in(request.into_body(), sender, head.max_bytes));
             }
         }
-        let input: Box<dyn Read + Send> = match head.gzip {
-            true => Box::new(AtMost { inner: GzDecoder::new(input), left: head.max_bytes }),
-            false => Box::new(input),
-        };
         let (output, chunks) = pipe::output(doors.deadline(), doors.idle());
         let failure = output.sender();
         // The task outlives this function: the answer's head goes out now, its body as it comes.
         tokio::spawn(
             async move {
-                let ended = blocking(move || run_transfer(transfer, input, Box::new(output))).await;
+                let ended = blocking(move || {
+                    // A decoder reads as soon as it is made, so it is made where reading may block.
+                    let input: Box<dyn Read + Send> = match head.gzip {
+                        true => Box::new(AtMost { inner: GzDecoder::new(input), left: head.max_bytes }),
+                        false => Box::new(input),
+                    };
+                    run_transfer(transfer, input, Box::new(output))
+                })
+                .await;
                 if let Some(Err(error)) = &ended {
                     tracing::info!(error = error as &dyn std::error::Error, "transfer ended early");
                 }
