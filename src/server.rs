@@ -2,7 +2,6 @@
 //! order. Nothing below reaches for a global.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -225,14 +224,145 @@ fn url_host(config: &Config, address: SocketAddr) -> String {
     }
 }
 
-fn renew_daily(tls: Arc<TlsKeys>) -> impl Future<Output = ()> {
-    async move {
-        loop {
-            tokio::time::sleep(Duration::from_secs(86_400)).await;
-            let tls = tls.clone();
-            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || tls.renew()).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "failed to renew the TLS certificate");
+async fn renew_daily(tls: Arc<TlsKeys>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(86_400)).await;
+        let tls = tls.clone();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || tls.renew()).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "failed to renew the TLS certificate");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use crate::identity::Principal;
+    use crate::names::RepositoryName;
+    use crate::operations::admin::{
+        AccountCommand, AdminCommand, AdminFailure, AdminHost, AdminReply, AdminRequest, RepoCommand,
+    };
+    use crate::operations::{AuthFailure, GitHost, GitRefusal, GitSession, GitTransfer, OpContext};
+
+    /// A host that lets nobody in and answers administrators.
+    struct Empty;
+
+    impl Host for Empty {}
+
+    impl GitHost for Empty {
+        fn authenticate_git(&self, _: &str, _: &str, _: IpAddr) -> Result<Principal, AuthFailure> {
+            Err(AuthFailure::Wrong)
+        }
+        fn authenticate_ssh_key(&self, _: &russh::keys::PublicKey, _: &str, _: IpAddr) -> Option<Principal> {
+            None
+        }
+        fn greeting(&self, _: &Principal) -> String {
+            String::new()
+        }
+        fn open(&self, _: &OpContext, _: &GitSession) -> Result<Box<dyn GitTransfer>, GitRefusal> {
+            Err(GitRefusal::NotFound)
+        }
+        fn health(&self) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    impl AdminHost for Empty {
+        fn administer(
+            &self,
+            request: AdminRequest,
+            progress: &mut dyn FnMut(&str),
+        ) -> Result<AdminReply, AdminFailure> {
+            progress("half way");
+            match request.command {
+                AdminCommand::Repo(RepoCommand::List) => Ok(AdminReply::ok("none", serde_json::json!([]))),
+                AdminCommand::Fsck { .. } => Ok(AdminReply::report_of_failure("damage", serde_json::json!({}))),
+                _ => Err(AdminFailure { message: "no".into(), causes: vec!["because".into()] }),
             }
         }
+    }
+
+    fn open(_: &Config, _: Clock) -> Result<Arc<dyn Host>, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Arc::new(Empty))
+    }
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn starts_answers_and_stops() {
+        let folder = tempfile::tempdir().unwrap();
+        // Longer than a socket's path may be.
+        let data = folder.path().join("d".repeat(120));
+        let text = format!(
+            "data = {:?}\nkeys = {:?}\nhttps = '127.0.0.1:0'\nssh = '127.0.0.1:0'",
+            data,
+            folder.path().join("keys")
+        );
+        let config = Config::from_toml(Path::new("x"), &text, &Default::default()).unwrap();
+        let stop = CancellationToken::new();
+        let (sender, ready) = tokio::sync::oneshot::channel();
+        let serving = tokio::spawn({
+            let (config, stop) = (config.clone(), stop.clone());
+            async move { serve_until(config, open, stop, |listening| drop(sender.send(listening.clone()))).await }
+        });
+        let listening = ready.await.unwrap();
+        let serve: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(data.join("serve.json")).unwrap()).unwrap();
+        assert_eq!(serve["httpsUrl"], listening.https_url);
+        assert_eq!(serve["sshUrl"], listening.ssh_url);
+        assert_eq!(serve["pid"], std::process::id());
+        assert_eq!(mode(&data.join(admin_socket::FILE)), 0o600);
+        assert_eq!(mode(&data), 0o700);
+
+        let asked = tokio::task::spawn_blocking({
+            let data = data.clone();
+            move || {
+                let ask = |command| {
+                    let mut lines = Vec::new();
+                    let request = AdminRequest { account: None, command };
+                    let answer = admin_socket::ask(&data, &request, |line| lines.push(line.to_owned()));
+                    (answer.unwrap().unwrap(), lines)
+                };
+                let (reply, lines) = ask(AdminCommand::Repo(RepoCommand::List));
+                assert_eq!(
+                    (reply.unwrap().text.as_str(), lines.as_slice()),
+                    ("none", ["half way".to_owned()].as_slice())
+                );
+                assert!(!ask(AdminCommand::Fsck { repository: None }).0.unwrap().succeeded);
+                let name = RepositoryName::parse("x").unwrap();
+                assert_eq!(ask(AdminCommand::Repo(RepoCommand::Delete { name })).0.unwrap_err().causes, ["because"]);
+                let id = crate::names::AccountId::parse("111111111111").unwrap();
+                let recover = ask(AdminCommand::Account(AccountCommand::Recover { id })).0.unwrap_err();
+                assert!(recover.message.contains("stopped"));
+            }
+        });
+        asked.await.unwrap();
+
+        // A second server does not start.
+        let second = serve_until(config, open, stop.clone(), |_| {}).await;
+        assert!(matches!(second, Err(ServeError::Lock(LockError::InUse { .. }))));
+
+        stop.cancel();
+        serving.await.unwrap().unwrap();
+        assert!(!data.join("serve.json").exists() && !data.join(admin_socket::FILE).exists());
+        let request = AdminRequest { account: None, command: AdminCommand::Repo(RepoCommand::List) };
+        assert!(admin_socket::ask(&data, &request, |_| {}).unwrap().is_none());
+    }
+
+    #[test]
+    fn urls_name_a_host_that_clients_find() {
+        let overrides = Default::default();
+        let config = Config::from_toml(Path::new("x"), "https = '0.0.0.0:1'", &overrides).unwrap();
+        assert_eq!(url_host(&config, config.https), "localhost");
+        let config = Config::from_toml(Path::new("x"), "https = '[::1]:1'", &overrides).unwrap();
+        assert_eq!(url_host(&config, config.https), "[::1]");
+        let config = Config::from_toml(Path::new("x"), "host_name = 'git.example.com'", &overrides).unwrap();
+        assert_eq!(url_host(&config, config.https), "git.example.com");
+        assert!(hosts(&config).contains("git.example.com"));
     }
 }

@@ -82,6 +82,32 @@ fn in_process(
         host.administer(request, &mut |line| output.progress(line))
     };
     runtime
-        .block_on(tokio::task::spawn_blocking(run))
+        .block_on(runtime.spawn_blocking(run))
         .unwrap_or_else(|_| Err(AdminFailure::new("the command broke off by a fault in the program")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    use crate::cli::output::Format;
+    use crate::operations::admin::{AdminCommand, RepoCommand};
+
+    #[test]
+    fn without_a_server_a_command_opens_the_folder_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("data = {:?}\nkeys = {:?}", folder.path().join("data"), folder.path().join("keys"));
+        let config = Config::from_toml(Path::new("x"), &text, &Default::default()).unwrap();
+        let request = AdminRequest { account: None, command: AdminCommand::Repo(RepoCommand::List) };
+        let open: OpenHost = |config, _| {
+            // Inside the runtime, where blocking is allowed, and under the lock.
+            tokio::runtime::Handle::current().block_on(async {});
+            assert!(DataLock::take(&config.data).is_err());
+            Err("nothing to open".into())
+        };
+        let failure = try_run(&config, open, request, &Output::new(Format::Text)).unwrap_err();
+        assert_eq!(failure.message, "nothing to open");
+        DataLock::take(&config.data).unwrap();
+    }
 }

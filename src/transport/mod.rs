@@ -30,6 +30,9 @@ pub mod repository_path;
 pub mod ssh;
 pub mod tls;
 
+#[cfg(test)]
+mod tests;
+
 /// What all doors share.
 #[derive(Clone)]
 pub struct Doors {

@@ -3,6 +3,9 @@
 //! The order matters: a refusal comes before the first poll of the body, so that a client with `Expect: 100-continue`
 //! never sends what nobody wants.
 
+// A refusal here is the response itself, and is made once a request.
+#![expect(clippy::result_large_err)]
+
 use std::io::{self, Read};
 use std::net::IpAddr;
 
@@ -61,16 +64,20 @@ pub(super) async fn serve(
                 tokio::spawn(pump_in(request.into_body(), sender, head.max_bytes));
             }
         }
-        let input: Box<dyn Read + Send> = match head.gzip {
-            true => Box::new(AtMost { inner: GzDecoder::new(input), left: head.max_bytes }),
-            false => Box::new(input),
-        };
         let (output, chunks) = pipe::output(doors.deadline(), doors.idle());
         let failure = output.sender();
         // The task outlives this function: the answer's head goes out now, its body as it comes.
         tokio::spawn(
             async move {
-                let ended = blocking(move || run_transfer(transfer, input, Box::new(output))).await;
+                let ended = blocking(move || {
+                    // A decoder reads as soon as it is made, so it is made where reading may block.
+                    let input: Box<dyn Read + Send> = match head.gzip {
+                        true => Box::new(AtMost { inner: GzDecoder::new(input), left: head.max_bytes }),
+                        false => Box::new(input),
+                    };
+                    run_transfer(transfer, input, Box::new(output))
+                })
+                .await;
                 if let Some(Err(error)) = &ended {
                     tracing::info!(error = error as &dyn std::error::Error, "transfer ended early");
                 }
@@ -78,11 +85,11 @@ pub(super) async fn serve(
                 if !matches!(ended, Some(Ok(()) | Err(TransferError::Refused(_)))) {
                     let _ = failure.send(Err(io::Error::other("the transfer failed"))).await;
                 }
-                drop((turn, running));
+                drop(turn);
             }
             .in_current_span(),
         );
-        Ok(response::stream(content_type(service, mode), chunks))
+        Ok(response::stream(content_type(service, mode), chunks, running))
     };
     work.instrument(span).await.unwrap_or_else(|refused| refused)
 }

@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::router::RouteError;
 use crate::operations::{AuthFailure, GitRefusal};
+use crate::transport::activity::Running;
 use crate::transport::pipe::Item;
 
 /// What hyper sends.
@@ -26,9 +27,12 @@ pub(super) fn plain(status: StatusCode, line: &str) -> Response<Body> {
     with_headers(status, HeaderValue::from_static("text/plain; charset=utf-8"), body)
 }
 
-/// A Git answer of unknown length.
-pub(super) fn stream(content_type: HeaderValue, chunks: mpsc::Receiver<Item>) -> Response<Body> {
-    let frames = ReceiverStream::new(chunks).map(|chunk| chunk.map(Frame::data));
+/// A Git answer of unknown length. The connection counts as busy until the answer is sent or given up.
+pub(super) fn stream(content_type: HeaderValue, chunks: mpsc::Receiver<Item>, running: Running) -> Response<Body> {
+    let frames = ReceiverStream::new(chunks).map(move |chunk| {
+        let _busy = &running;
+        chunk.map(Frame::data)
+    });
     with_headers(StatusCode::OK, content_type, BodyExt::boxed_unsync(StreamBody::new(frames)))
 }
 
