@@ -293,6 +293,7 @@ impl<'a> Decoder<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::file::FileKind;
     use proptest::prelude::*;
 
     fn sample() -> LogEntry {
@@ -310,15 +311,49 @@ mod tests {
         entry
     }
 
+    /// The value of `vector NAME = HEX` in `FORMAT.md`.
+    fn vector(name: &str) -> Vec<u8> {
+        let start = format!("vector {name} = ");
+        let hex = include_str!("../store/FORMAT.md").lines().find_map(|line| line.strip_prefix(&start)).unwrap();
+        (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+    }
+
+    /// The entry that `FORMAT.md` describes beside its vector.
+    fn described() -> LogEntry {
+        let pack = FileMeta::decode(&vector("file-meta")).unwrap();
+        let mut entry = sample();
+        entry.add_packs.push(PackManifest {
+            pack,
+            index: FileMeta { kind: FileKind::Index, ..pack },
+            n_objects: 300,
+            trailer: Some([5; 20]),
+            source: PackSource::Receive,
+            is_closed: true,
+            has_duplicates: false,
+            served: ServedFile::Bitmap { file: FileMeta { kind: FileKind::Bitmap, ..pack }, is_exact: false },
+        });
+        entry
+    }
+
     #[test]
     fn entries_survive_a_round_trip() {
-        assert_eq!(LogEntry::decode(&sample().encode()), Ok(sample()));
+        for entry in [sample(), described(), LogEntry::new(-1, String::new())] {
+            assert_eq!(LogEntry::decode(&entry.encode()), Ok(entry));
+        }
+    }
+
+    #[test]
+    fn format_md_has_this_entry() {
+        assert_eq!(described().encode(), vector("log-entry"));
+        assert_eq!(LogEntry::decode(&vector("log-entry")), Ok(described()));
+        let hash = crate::repository::handle::entry_hash(&[1; 16], 1, &[0; 32], &vector("value"));
+        assert_eq!(hash[..], vector("log-hash"));
     }
 
     proptest! {
         #[test]
-        fn damaged_entries_are_refused_without_panic(cut in 0usize..200, at in 0usize..200, to: u8) {
-            let mut bytes = sample().encode();
+        fn damaged_entries_are_refused_without_panic(cut in 0usize..500, at in 0usize..500, to: u8) {
+            let mut bytes = described().encode();
             let n = bytes.len();
             prop_assert!(LogEntry::decode(&bytes[..cut % n]).is_err());
             bytes[at % n] = to;

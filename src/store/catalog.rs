@@ -45,6 +45,9 @@ pub enum CatalogError {
     /// Someone else changed what this change was based on.
     #[error("the records were changed meanwhile")]
     Changed,
+    /// A file that is published was not announced for this repository, or too long ago: it may be gone.
+    #[error("a new file was not published in time")]
+    NotIntended,
     /// The database was written by a newer version.
     #[error("the catalog has schema version {found}, this program knows up to {known}")]
     TooNew {
@@ -399,14 +402,16 @@ impl Catalog {
         .await
         .map_err(doing)?;
         for file in &append.publish_files {
-            let done = sqlx::query("DELETE FROM file_intent WHERE file = $1")
+            let done = sqlx::query("DELETE FROM file_intent WHERE file = $1 AND repository = $2 AND expires_ms > $3")
                 .bind(&file[..])
+                .bind(repository)
+                .bind(now_ms)
                 .execute(&mut *tx)
                 .await
                 .map_err(doing)?;
-            // The intent has expired and the file may have been swept: publishing it would lose data.
+            // The intent has expired, and the file was swept or will be: publishing it would lose data.
             if done.rows_affected() != 1 {
-                return Err(doing(sqlx::Error::RowNotFound));
+                return Err(CatalogError::NotIntended);
             }
         }
         for file in &append.retire_files {
@@ -499,10 +504,17 @@ impl Catalog {
         tx.commit().await.map_err(doing)
     }
 
-    /// Files that may be swept at `now_ms`: announced and never published, or retired long enough.
+    /// Files that may be swept at `now_ms`: announced and never published, or retired long enough. From here on no publish
+    /// takes them, even if the clock goes back.
     pub async fn sweepable(&self, now_ms: i64) -> Result<Vec<FileId>, CatalogError> {
         let doing = |source| CatalogError::Sql { doing: "looking for files to sweep", source };
         let mut writer = self.writer.lock().await;
+        sqlx::query("UPDATE file_intent SET expires_ms = $1 WHERE expires_ms <= $2 AND expires_ms > $1")
+            .bind(i64::MIN)
+            .bind(now_ms)
+            .execute(&mut *writer)
+            .await
+            .map_err(doing)?;
         let rows = sqlx::query(
             "SELECT file FROM file_intent WHERE expires_ms <= $1 UNION SELECT file FROM retired_file WHERE sweep_after_ms <= $1",
         )

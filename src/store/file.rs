@@ -9,8 +9,9 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use sha2::{Digest, Sha256};
 
 use super::keyring::DataKeys;
@@ -116,6 +117,12 @@ pub enum FileError {
     /// The file has another length than its description says.
     #[error("file `{file}` is not as long as it should be")]
     Length {
+        /// The file's name.
+        file: String,
+    },
+    /// The sealed bytes are not those that were published, though each segment opens: the header was changed.
+    #[error("file `{file}` does not have the digest that it was published with")]
+    Digest {
         /// The file's name.
         file: String,
     },
@@ -336,10 +343,19 @@ impl SealedFile {
     pub(super) fn open(access: FileAccess, keys: &RepositoryKeys, meta: &FileMeta) -> Result<SealedFile, FileError> {
         let key = keys.epoch(meta.epoch)?;
         let failed = |source| FileError::Blob { file: shown(&meta.id), source };
-        let header = access
+        let header_only =
+            GetOptions { range: Some(GetRange::Bounded(0..HEADER_BYTES as u64)), ..GetOptions::default() };
+        let (size, header) = access
             .runtime
-            .block_on(access.blobs.get_range(&blob_path(&meta.id), 0..HEADER_BYTES as u64))
+            .block_on(async {
+                let result = access.blobs.get_opts(&blob_path(&meta.id), header_only).await?;
+                Ok((result.meta.size, result.bytes().await?))
+            })
             .map_err(failed)?;
+        // Segments that were added behind the last one are never read, so nothing but the size shows them.
+        if size != sealed_len(meta.plain_len) {
+            return Err(FileError::Length { file: shown(&meta.id) });
+        }
         let place = FilePlace { repository: keys.repository, file: meta.id, kind: meta.kind as u8, epoch: meta.epoch };
         let cipher = FileCipher::open(key, &place, &header).map_err(|source| FileError::Unauthentic {
             file: shown(&meta.id),
@@ -433,18 +449,33 @@ impl SealedFile {
         })
     }
 
-    /// Checks the sealed bytes against the digest and every segment's tag.
+    /// Checks the length, the sealed bytes against the digest, and every segment's tag. Reads the file twice.
     pub fn verify(&self) -> Result<(), FileError> {
-        let path = blob_path(&self.inner.meta.id);
-        let failed = |source| FileError::Blob { file: shown(&self.inner.meta.id), source };
-        let head = self.inner.access.runtime.block_on(self.inner.access.blobs.head(&path)).map_err(failed)?;
-        if head.size != sealed_len(self.len()) {
-            return Err(FileError::Length { file: shown(&self.inner.meta.id) });
+        let Open { access, meta, n_segments, .. } = &*self.inner;
+        let path = blob_path(&meta.id);
+        let failed = |source| FileError::Blob { file: shown(&meta.id), source };
+        let (size, digest) = access
+            .runtime
+            .block_on(async {
+                let result = access.blobs.get(&path).await?;
+                let size = result.meta.size;
+                let mut hasher = Sha256::new();
+                let mut bytes = result.into_stream();
+                while let Some(part) = bytes.try_next().await? {
+                    hasher.update(&part);
+                }
+                Ok((size, <[u8; 32]>::from(hasher.finalize())))
+            })
+            .map_err(failed)?;
+        if size != sealed_len(meta.plain_len) {
+            return Err(FileError::Length { file: shown(&meta.id) });
         }
-        self.read_segments(0, self.inner.n_segments, &mut |_| Ok(())).map_err(|error| match error {
+        // The tags come first: they say where the damage is.
+        self.read_segments(0, *n_segments, &mut |_| Ok(())).map_err(|error| match error {
             ReadError::File(error) => error,
-            ReadError::Receiver(_) => FileError::Length { file: shown(&self.inner.meta.id) },
-        })
+            ReadError::Receiver(_) => FileError::Length { file: shown(&meta.id) },
+        })?;
+        if digest == meta.sealed_sha256 { Ok(()) } else { Err(FileError::Digest { file: shown(&meta.id) }) }
     }
 
     /// Reads and opens `n` segments from `first` on, sixteen at a time.
@@ -495,5 +526,34 @@ enum ReadError {
 impl From<FileError> for ReadError {
     fn from(error: FileError) -> ReadError {
         ReadError::File(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn format_md_has_this_description() {
+        let vector = |name: &str| -> Vec<u8> {
+            let start = format!("vector {name} = ");
+            let hex = include_str!("FORMAT.md").lines().find_map(|line| line.strip_prefix(&start)).unwrap();
+            (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+        };
+        let sealed = [vector("file-header"), vector("file-segment")].concat();
+        assert_eq!(sealed.len() as u64, sealed_len(5));
+        let meta = FileMeta {
+            id: [2; 16],
+            kind: FileKind::Pack,
+            epoch: 7,
+            plain_len: 5,
+            sealed_sha256: Sha256::digest(&sealed).into(),
+        };
+        assert_eq!(meta.encode(), vector("file-meta"));
+        assert_eq!(FileMeta::decode(&vector("file-meta")), Ok(meta));
+        assert_eq!(FileMeta::decode(&vector("file-meta")[1..]), Err(DamagedMeta));
+        let mut unknown = vector("file-meta");
+        unknown[16] = 9;
+        assert_eq!(FileMeta::decode(&unknown), Err(DamagedMeta));
     }
 }

@@ -100,16 +100,20 @@ impl Keyring {
         Keyring { root: Key::random(), shelf: Shelf::Memory(Mutex::default()) }
     }
 
-    /// The catalog's key; made at the first question.
+    /// The catalog's key.
     pub fn catalog_key(&self) -> Result<Key, KeyringError> {
-        match self.unwrap(&self.root, "catalog") {
+        one_key("catalog", &self.unwrap(&self.root, "catalog")?)
+    }
+
+    /// Makes the catalog's key, unless there is one. Only for a catalog that is new: rows of an old one would not open.
+    pub fn create_catalog_key(&self) -> Result<Key, KeyringError> {
+        match self.catalog_key() {
             Err(KeyringError::Missing { .. }) => {
                 let key = Key::random();
                 self.wrap(&self.root, "catalog", key.dangerous_bytes())?;
                 Ok(key)
             }
-            Ok(bytes) => one_key("catalog", &bytes),
-            Err(error) => Err(error),
+            other => other,
         }
     }
 

@@ -53,7 +53,7 @@ pub enum StoreError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The data folder.
-    #[error("failed to open the data folder")]
+    #[error("failed to access the data folder")]
     DataFolder(#[source] std::io::Error),
     /// The blob store.
     #[error("failed to open the blob store")]
@@ -77,6 +77,50 @@ pub struct Store {
     keyring: Arc<Keyring>,
     clock: Clock,
     faults: Faults,
+    /// Absent in memory.
+    disk: Option<Arc<Disk>>,
+}
+
+/// Where a store on disk lies.
+struct Disk {
+    blobs: PathBuf,
+    database: PathBuf,
+}
+
+impl Disk {
+    /// What is open stays readable after its name is gone, and a blob store without a folder is merely empty: only
+    /// looking at the names tells.
+    fn check(&self) -> std::io::Result<()> {
+        std::fs::read_dir(&self.blobs)?;
+        std::fs::metadata(&self.database).map(|_| ())
+    }
+
+    /// Deletes what a transfer into the blob `id` left when the process died: the blob store writes to `name#1` and the
+    /// like, and renames. No path of the blob store names these.
+    fn delete_leftovers(&self, id: &FileId) -> std::io::Result<()> {
+        let path = self.blobs.join(file::blob_path(id).as_ref());
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+            return Ok(());
+        };
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let is_leftover =
+                entry.file_name().to_str().and_then(|other| other.strip_prefix(name)).is_some_and(|end| {
+                    end.strip_prefix('#').is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+                });
+            if is_leftover {
+                match std::fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Store {
@@ -86,16 +130,22 @@ impl Store {
         let blobs = options.data_dir.join("blobs");
         keyring::create_private_folder(&blobs).map_err(StoreError::DataFolder)?;
         let keyring = Keyring::open(&options.keys_dir)?;
-        let path = options.data_dir.join("catalog.db");
-        let catalog = Catalog::open(Some(&path), &keyring.catalog_key()?, options.faults.clone()).await?;
-        let blobs = LocalFileSystem::new_with_prefix(blobs).map_err(StoreError::Blobs)?.with_fsync(true);
-        Ok(Store::put_together(Arc::new(blobs), catalog, keyring, options.cache_bytes, options.clock, options.faults))
+        let database = options.data_dir.join("catalog.db");
+        // A database without its key is a lost key, not a first start.
+        let is_old = database.try_exists().map_err(StoreError::DataFolder)?;
+        let key = if is_old { keyring.catalog_key()? } else { keyring.create_catalog_key()? };
+        let catalog = Catalog::open(Some(&database), &key, options.faults.clone()).await?;
+        let files = LocalFileSystem::new_with_prefix(&blobs).map_err(StoreError::Blobs)?.with_fsync(true);
+        let mut store =
+            Store::put_together(Arc::new(files), catalog, keyring, options.cache_bytes, options.clock, options.faults);
+        store.disk = Some(Arc::new(Disk { blobs, database }));
+        Ok(store)
     }
 
     /// A store that lives in memory: a full one, for tests.
     pub async fn in_memory(clock: Clock) -> Result<Store, StoreError> {
         let keyring = Keyring::in_memory();
-        let catalog = Catalog::open(None, &keyring.catalog_key()?, Faults::none()).await?;
+        let catalog = Catalog::open(None, &keyring.create_catalog_key()?, Faults::none()).await?;
         Ok(Store::put_together(Arc::new(InMemory::new()), catalog, keyring, 64 << 20, clock, Faults::none()))
     }
 
@@ -110,7 +160,7 @@ impl Store {
         let items = (cache_bytes / (64 << 10)).max(16) as usize;
         let cache = Arc::new(BlockCache::with_weighter(items, cache_bytes, SegmentWeight));
         let files = FileAccess { blobs, runtime: tokio::runtime::Handle::current(), cache };
-        Store { files, catalog, keyring: Arc::new(keyring), clock, faults }
+        Store { files, catalog, keyring: Arc::new(keyring), clock, faults, disk: None }
     }
 
     /// The rows.
@@ -191,10 +241,15 @@ impl Store {
 
     async fn delete_blob(&self, id: &FileId) -> Result<(), StoreError> {
         match self.files.blobs.delete(&file::blob_path(id)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
             Err(source) => {
-                Err(FileError::Blob { file: uuid::Uuid::from_bytes(*id).simple().to_string(), source }.into())
+                let file = uuid::Uuid::from_bytes(*id).simple().to_string();
+                return Err(FileError::Blob { file, source }.into());
             }
+        }
+        match &self.disk {
+            Some(disk) => disk.delete_leftovers(id).map_err(StoreError::DataFolder),
+            None => Ok(()),
         }
     }
 
@@ -229,6 +284,9 @@ impl Store {
     pub async fn health(&self) -> Result<(), StoreError> {
         self.catalog.ping().await?;
         self.keyring.catalog_key()?;
+        if let Some(disk) = &self.disk {
+            disk.check().map_err(StoreError::DataFolder)?;
+        }
         match self.files.blobs.head(&object_store::path::Path::from("health")).await {
             Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(source) => Err(StoreError::Blobs(source)),
