@@ -1,115 +1,46 @@
-//! Who there is: accounts, users, groups, roles, their credentials and sessions, and the directory of repositories.
+//! Who there is and how they prove it: accounts, users, groups, roles, credentials, and the names of repositories.
 //!
-//! Everything is sealed records in the catalog. The whole directory is held in memory as an immutable snapshot, which is
-//! made anew when the catalog's counter has moved; a change is written first and shows in the snapshot after. Names are
-//! never given twice: what was deleted or renamed leaves a tombstone in the same transaction.
+//! Everything lies in sealed records of the catalog. The whole of it is held in memory besides, as an immutable
+//! [`Directory`] that is swapped when the catalog's counter moved: looking someone up asks no database, and whoever
+//! holds a directory sees one moment. A change is planned on a directory, committed on the condition that the counter
+//! still is that directory's, and planned anew where someone else was faster; so the rules (names are never given
+//! twice, a key belongs to one user, at most so many credentials) hold whatever happens at the same time.
 //!
-//! It decides nothing: who may do what is `policy`'s. A new kind of record is a struct in `records`, a map in `directory`,
-//! and its operations here.
+//! Policies speak of names, therefore a name is never given again: deleting or renaming leaves a tombstone, in the
+//! commit that frees the name (attack checklist D7, D9).
+//!
+//! INVARIANT: this module decides who someone is, never what they may do; it knows no policy and no request. Secrets
+//! are in types that do not print.
 
-mod changes;
-pub mod credentials;
-pub mod directory;
-pub mod login_guard;
-pub mod principal;
+mod credential;
+mod directory;
+mod edit_credentials;
+mod edit_principals;
+mod edit_repositories;
+mod entries;
+mod error;
+mod login;
+mod login_guard;
+mod password;
+mod principal;
 mod records;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
-use crate::names::{AccountId, InvalidName};
-use crate::store::catalog::CatalogError;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
+use crate::store::catalog::{CatalogError, RecordBatch};
 
-pub use credentials::{AdminCredentials, Credential, CredentialKind, GitCredential, NewAccessKey};
-pub use directory::{Account, Directory, Group, RepositoryRecord, Role, User};
+pub use credential::{AccessKey, Credential, CredentialKind, NewAccessKey, NewGitCredential};
+pub use directory::Directory;
+pub use edit_principals::AdminCredentials;
+pub use entries::{Account, Group, NameKind, RepositoryRecord, Role, User};
+pub use error::IdentityError;
+pub use login::LoginFailure;
 pub use principal::{Principal, SessionPrincipal, UserPrincipal};
 
-use credentials::{PasswordCache, PasswordHash};
-use login_guard::LoginGuard;
-
-/// Why a change of the directory was refused or failed.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A record's body cannot be read.
-    #[error("a record of kind `{kind}` cannot be read")]
-    DamagedRecord {
-        /// The kind.
-        kind: &'static str,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// There is no such thing.
-    #[error("there is no {what} `{name}`")]
-    NotFound {
-        /// What was looked for.
-        what: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// The name is in use.
-    #[error("the {what} `{name}` exists already")]
-    Exists {
-        /// What it would be.
-        what: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// The name was in use once.
-    #[error("the name `{name}` belonged to a {what} once and is not given again; choose another one")]
-    Tombstone {
-        /// What it was.
-        what: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// A name is not valid.
-    #[error(transparent)]
-    InvalidName(#[from] InvalidName),
-    /// A public key cannot be used.
-    #[error("the SSH key was not taken: {0}")]
-    SshKey(String),
-    /// More than there may be.
-    #[error("user `{user}` has {limit} {what} already; revoke one first")]
-    TooMany {
-        /// Whose.
-        user: String,
-        /// Of what.
-        what: &'static str,
-        /// How many there may be.
-        limit: usize,
-    },
-    /// Others kept changing the directory.
-    #[error("the directory is being changed too fast; try again")]
-    Busy,
-}
-
-impl From<CatalogError> for IdentityError {
-    fn from(error: CatalogError) -> IdentityError {
-        IdentityError::Store(error.into())
-    }
-}
-
-/// Why a login failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LoginFailure {
-    /// Unknown, wrong or disabled: all alike.
-    #[error("the user name or password is wrong")]
-    Wrong,
-    /// Too many failures from this address or for this user.
-    #[error("too many attempts")]
-    TooMany {
-        /// Seconds until the next attempt is looked at.
-        retry_after_seconds: u32,
-    },
-}
-
-/// The directory and its doors.
+/// The directory of one server, its changes, and the check of credentials. Cloning is cheap and gives the same one.
 #[derive(Clone)]
 pub struct Identity {
     inner: Arc<Inner>,
@@ -118,124 +49,107 @@ pub struct Identity {
 struct Inner {
     store: Store,
     region: String,
-    current: RwLock<Arc<Directory>>,
-    /// One change at a time in this process; others are met as a moved counter.
-    changing: tokio::sync::Mutex<()>,
-    guard: LoginGuard,
-    passwords: PasswordCache,
-    /// What a password of a user who does not exist is compared with, so that it costs the same.
-    nobody: PasswordHash,
-    /// Hashing takes memory by design: no more at once than cores.
-    hashing: Mutex<()>,
+    directory: RwLock<Arc<Directory>>,
+    /// Changes from this process wait for each other here rather than in the catalog's retry.
+    editing: tokio::sync::Mutex<()>,
+    logins: login::Logins,
 }
 
 impl Identity {
-    /// Loads the directory.
+    /// Loads the directory. `region` stands in ARNs. Finishes what a stop between a repository's deletion and the
+    /// destruction of its keys has left.
     pub async fn open(store: Store, region: String) -> Result<Identity, IdentityError> {
-        let directory = Arc::new(Directory::load(&store, &region).await?);
-        let guard = LoginGuard::new(store.clock().clone());
-        let nobody = PasswordHash::of("nobody has this password");
+        let directory = load(&store).await?;
+        for repository in store.keyed_repositories()? {
+            if directory.is_deleted_repository(&repository) {
+                store.destroy_repository_keys(&repository)?;
+            }
+        }
         let inner = Inner {
             store,
             region,
-            current: RwLock::new(directory),
-            changing: tokio::sync::Mutex::default(),
-            guard,
-            passwords: PasswordCache::default(),
-            nobody,
-            hashing: Mutex::new(()),
+            directory: RwLock::new(Arc::new(directory)),
+            editing: tokio::sync::Mutex::new(()),
+            logins: login::Logins::new(),
         };
         Ok(Identity { inner: Arc::new(inner) })
     }
 
-    /// The directory as it stands.
+    /// The directory as it is now. It does not change in the holder's hands.
     pub fn directory(&self) -> Arc<Directory> {
-        self.inner.current.read().clone()
+        self.inner.directory.read().clone()
     }
 
-    /// Takes over what others have changed.
+    /// The region that stands in ARNs, such as `us-east-1`.
+    pub fn region(&self) -> &str {
+        &self.inner.region
+    }
+
+    /// Loads the directory again where the catalog's counter moved: another node or process changed something.
     pub async fn refresh(&self) -> Result<(), IdentityError> {
-        let counter = self.inner.store.catalog().counter().await?;
-        if counter != self.directory().counter() {
-            let directory = Arc::new(Directory::load(&self.inner.store, &self.inner.region).await?);
-            self.replace(directory);
+        if self.inner.store.catalog().counter().await? != self.directory().counter() {
+            let fresh = load(&self.inner.store).await?;
+            let mut current = self.inner.directory.write();
+            // Another refresh may have been faster and seen more.
+            if fresh.counter() > current.counter() {
+                *current = Arc::new(fresh);
+            }
         }
         Ok(())
     }
 
-    fn replace(&self, directory: Arc<Directory>) {
-        *self.inner.current.write() = directory;
-        self.inner.passwords.forget_all();
-    }
-
-    /// Checks Git credentials. Blocks for the time of one password hash, unless they were right a moment ago.
-    pub fn authenticate_git(&self, user: &str, password: &str, source: IpAddr) -> Result<Principal, LoginFailure> {
-        self.inner
-            .guard
-            .admit(source, user)
-            .map_err(|retry_after_seconds| LoginFailure::TooMany { retry_after_seconds })?;
-        let directory = self.directory();
-        let found = directory.git_credential(user);
-        if let Some((principal, _)) = &found
-            && self.inner.passwords.knows(user, password)
-        {
-            return if directory.is_active(principal) { Ok(principal.clone()) } else { Err(LoginFailure::Wrong) };
-        }
-        let hash = found.as_ref().map_or(&self.inner.nobody, |(_, hash)| hash);
-        let is_right = {
-            let _one_at_a_time = self.inner.hashing.lock();
-            hash.verify(password)
-        };
-        match found {
-            Some((principal, _)) if is_right && directory.is_active(&principal) => {
-                self.inner.passwords.remember(user, password);
-                Ok(principal)
-            }
-            _ => {
-                self.inner.guard.failed(source, user);
-                Err(LoginFailure::Wrong)
+    /// Plans a change on the directory and commits it if nothing changed meanwhile; plans anew where something did.
+    /// When it returns, [`Identity::directory`] has the change.
+    async fn change<T>(
+        &self,
+        plan: impl Fn(&Directory) -> Result<(RecordBatch, T), IdentityError> + Send,
+    ) -> Result<T, IdentityError> {
+        let _editing = self.inner.editing.lock().await;
+        for _ in 0..MAX_TRIES {
+            self.refresh().await?;
+            let directory = self.directory();
+            let (mut batch, answer) = plan(&directory)?;
+            batch.expect_counter = Some(directory.counter());
+            match self.inner.store.catalog().commit(&batch).await {
+                Ok(_) => {
+                    self.refresh().await?;
+                    return Ok(answer);
+                }
+                Err(CatalogError::Changed) => {}
+                Err(error) => return Err(error.into()),
             }
         }
+        Err(IdentityError::Busy)
     }
 
-    /// Whom an SSH key belongs to. Says nothing about whether the peer holds it.
-    pub fn authenticate_ssh_key(&self, key: &russh::keys::PublicKey) -> Option<Principal> {
-        let directory = self.directory();
-        let principal = directory.ssh_key(&credentials::fingerprint(key))?;
-        directory.is_active(&principal).then_some(principal)
+    fn now_ms(&self) -> i64 {
+        self.inner.store.clock().now_ms()
     }
+}
 
-    /// Whether a principal may still do anything: it exists, is not disabled, has not expired.
-    pub fn is_active(&self, principal: &Principal) -> bool {
-        match principal {
-            Principal::Session(session) if session.expires_ms <= self.inner.store.clock().now_ms() => false,
-            _ => self.directory().is_active(principal),
-        }
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Identity(counter {})", self.directory().counter())
     }
+}
 
-    /// Makes the first account with its administrator, if there is no account.
-    pub async fn first_start(&self, account: &AccountId) -> Result<Option<AdminCredentials>, IdentityError> {
-        if self.directory().accounts().next().is_some() {
-            return Ok(None);
+/// How often a change is planned anew, or a load repeated, because the records changed under it.
+const MAX_TRIES: usize = 16;
+
+/// Reads all kinds between two equal readings of the counter, so that they are of one moment.
+async fn load(store: &Store) -> Result<Directory, IdentityError> {
+    let catalog = store.catalog();
+    for _ in 0..MAX_TRIES {
+        let counter = catalog.counter().await?;
+        let mut all = Vec::new();
+        for kind in records::KINDS {
+            all.extend(catalog.load(kind).await?);
         }
-        self.create_account("first", Some(account.clone())).await?;
-        let name = |name: &str| crate::names::PrincipalName::parse(name);
-        for group in ["administrators", "developers", "senior-developers"] {
-            self.create_group(account, &name(group)?).await?;
+        if catalog.counter().await? == counter {
+            return Directory::build(counter, &all);
         }
-        let admin = name("admin")?;
-        self.create_user(account, &admin, &[name("administrators")?]).await?;
-        let key = self.create_access_key(account, &admin).await?;
-        let git = self.create_git_credential(account, &admin).await?;
-        Ok(Some(AdminCredentials {
-            account: account.clone(),
-            user: admin,
-            access_key_id: key.id,
-            secret_access_key: key.secret,
-            git_user_name: git.user_name,
-            git_password: git.password,
-        }))
     }
+    Err(IdentityError::Busy)
 }
 
 #[cfg(test)]

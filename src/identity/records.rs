@@ -1,84 +1,365 @@
-//! The bodies of identity's records, as JSON inside the sealed rows. Fields are added with a default; none changes its meaning.
+//! How the directory's entries lie in the catalog: JSON bodies of sealed records, one kind each.
+//!
+//! The structs here are the stored form and nothing else; a field may be added with a default, none may change its
+//! meaning. Names are checked again when they are read. Unique names of records, folded where the thing's name is:
+//!
+//! | kind | name |
+//! |---|---|
+//! | `account` | the number |
+//! | `user`, `group`, `role`, `repository` | `ACCOUNT/NAME` |
+//! | `credential` | `ssh/FINGERPRINT`, `git/USER-NAME` or `access-key/ID` |
+//! | `tombstone` | `KIND/ACCOUNT/NAME` |
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD as BASE64;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-pub(super) const ACCOUNT: &str = "account";
-pub(super) const USER: &str = "user";
-pub(super) const GROUP: &str = "group";
-pub(super) const ROLE: &str = "role";
-pub(super) const CREDENTIAL: &str = "credential";
-pub(super) const REPOSITORY: &str = "repository";
-pub(super) const TOMBSTONE: &str = "tombstone";
+use crate::names::{AccountId, InvalidName, PrincipalName, RefName, RepositoryName};
+use crate::store::catalog::Record;
 
-#[derive(Serialize, Deserialize)]
-pub(super) struct AccountBody {
-    pub id: String,
-    pub name: String,
-    pub created_ms: i64,
+use super::credential::{Credential, CredentialKind, Secret, StoredCredential};
+use super::entries::{Account, Group, NameKind, RepositoryRecord, Role, User};
+use super::error::IdentityError;
+use super::password::PasswordHash;
+
+/// All kinds of records that are identity's.
+pub(super) const KINDS: [&str; 7] = ["account", "user", "group", "role", "credential", "repository", "tombstone"];
+
+/// A record, read.
+pub(super) enum Entry {
+    Account(Account),
+    User(User),
+    Group(Group),
+    Role(Role),
+    Repository(RepositoryRecord),
+    Credential(StoredCredential),
+    Tombstone(Tombstone),
+}
+
+/// A name that is never given again.
+pub(super) struct Tombstone {
+    /// `KIND/ACCOUNT/FOLDED-NAME`.
+    pub(super) name: String,
+    /// The repository that was deleted under it, whose keys are to be destroyed.
+    pub(super) deleted_repository: Option<Uuid>,
+}
+
+/// The unique name of a tombstone.
+pub(super) fn tombstone_name(kind: NameKind, account: &AccountId, name: &str) -> String {
+    format!("{kind}/{account}/{}", name.to_ascii_lowercase())
+}
+
+/// A record that opened, yet does not say what it should.
+pub(super) fn damaged(record: &Record, what: impl ToString) -> IdentityError {
+    let id = Uuid::from_bytes(record.id);
+    IdentityError::Damaged { kind: record.kind.clone(), id, what: what.to_string() }
+}
+
+/// Reads a record of any of [`KINDS`].
+pub(super) fn read(record: &Record) -> Result<Entry, IdentityError> {
+    let id = Uuid::from_bytes(record.id);
+    let invalid = |error: InvalidName| damaged(record, error);
+    let account_id = |text: &str| AccountId::parse(text).map_err(invalid);
+    let principal_name = |text: &str| PrincipalName::parse(text).map_err(invalid);
+    Ok(match record.kind.as_str() {
+        "account" => {
+            let body: AccountBody = parse(record)?;
+            Entry::Account(Account {
+                id: account_id(&body.account)?,
+                record_id: id,
+                name: principal_name(&body.name)?,
+                created_ms: body.created_ms,
+            })
+        }
+        "user" => {
+            let body: UserBody = parse(record)?;
+            let groups: Result<Vec<_>, _> = body.groups.iter().map(|group| principal_name(group)).collect();
+            Entry::User(User {
+                id,
+                account: account_id(&body.account)?,
+                name: principal_name(&body.name)?,
+                groups: groups?,
+                disabled: body.disabled,
+                addresses: body.addresses,
+                tags: body.tags,
+                created_ms: body.created_ms,
+            })
+        }
+        "group" => {
+            let body: GroupBody = parse(record)?;
+            Entry::Group(Group {
+                id,
+                account: account_id(&body.account)?,
+                name: principal_name(&body.name)?,
+                created_ms: body.created_ms,
+            })
+        }
+        "role" => {
+            let body: RoleBody = parse(record)?;
+            Entry::Role(Role {
+                id,
+                account: account_id(&body.account)?,
+                name: principal_name(&body.name)?,
+                max_session_seconds: body.max_session_seconds,
+                tags: body.tags,
+                created_ms: body.created_ms,
+            })
+        }
+        "repository" => {
+            let body: RepositoryBody = parse(record)?;
+            let branch = BASE64.decode(&body.default_branch).map_err(|error| damaged(record, error))?;
+            Entry::Repository(RepositoryRecord {
+                id,
+                account: account_id(&body.account)?,
+                name: RepositoryName::parse(&body.name).map_err(invalid)?,
+                default_branch: RefName::parse(&branch).map_err(invalid)?,
+                tags: body.tags,
+                created_ms: body.created_ms,
+            })
+        }
+        "credential" => {
+            let body: CredentialBody = parse(record)?;
+            let (kind, secret) = read_secret(record, body.secret)?;
+            let account = account_id(&body.account)?;
+            let public = Credential { id: body.id, account, user: body.user, kind, created_ms: body.created_ms };
+            Entry::Credential(StoredCredential { record_id: id, public, secret })
+        }
+        "tombstone" => {
+            let body: TombstoneBody = parse(record)?;
+            let name = record.name.clone().ok_or_else(|| damaged(record, "it has no name"))?;
+            Entry::Tombstone(Tombstone { name, deleted_repository: body.deleted_repository })
+        }
+        _ => return Err(damaged(record, "its kind is not known")),
+    })
+}
+
+/// An account's record.
+pub(super) fn of_account(account: &Account) -> Record {
+    let body =
+        AccountBody { account: account.id.to_string(), name: account.name.to_string(), created_ms: account.created_ms };
+    record("account", account.record_id, account.id.to_string(), &body)
+}
+
+/// A user's record.
+pub(super) fn of_user(user: &User) -> Record {
+    let body = UserBody {
+        account: user.account.to_string(),
+        name: user.name.to_string(),
+        groups: user.groups.iter().map(PrincipalName::to_string).collect(),
+        disabled: user.disabled,
+        addresses: user.addresses.clone(),
+        tags: user.tags.clone(),
+        created_ms: user.created_ms,
+    };
+    record("user", user.id, format!("{}/{}", user.account, user.name.folded()), &body)
+}
+
+/// A group's record.
+pub(super) fn of_group(group: &Group) -> Record {
+    let body =
+        GroupBody { account: group.account.to_string(), name: group.name.to_string(), created_ms: group.created_ms };
+    record("group", group.id, format!("{}/{}", group.account, group.name.folded()), &body)
+}
+
+/// A role's record.
+pub(super) fn of_role(role: &Role) -> Record {
+    let body = RoleBody {
+        account: role.account.to_string(),
+        name: role.name.to_string(),
+        max_session_seconds: role.max_session_seconds,
+        tags: role.tags.clone(),
+        created_ms: role.created_ms,
+    };
+    record("role", role.id, format!("{}/{}", role.account, role.name.folded()), &body)
+}
+
+/// A repository's record.
+pub(super) fn of_repository(repository: &RepositoryRecord) -> Record {
+    let body = RepositoryBody {
+        account: repository.account.to_string(),
+        name: repository.name.to_string(),
+        default_branch: BASE64.encode(repository.default_branch.as_bytes()),
+        tags: repository.tags.clone(),
+        created_ms: repository.created_ms,
+    };
+    record("repository", repository.id, format!("{}/{}", repository.account, repository.name.folded()), &body)
+}
+
+/// A credential's record.
+pub(super) fn of_credential(credential: &StoredCredential) -> Record {
+    let public = &credential.public;
+    let (name, secret) = match (&public.kind, &credential.secret) {
+        (CredentialKind::SshKey { fingerprint, openssh, comment }, _) => (
+            format!("ssh/{fingerprint}"),
+            SecretBody::SshKey { fingerprint: fingerprint.clone(), openssh: openssh.clone(), comment: comment.clone() },
+        ),
+        (CredentialKind::Git { user_name }, secret) => {
+            let hash = match secret {
+                Secret::Hash(hash) => hash.clone(),
+                _ => PasswordHash::nobody(),
+            };
+            let body = SecretBody::Git {
+                user_name: user_name.clone(),
+                memory_kib: hash.memory_kib,
+                passes: hash.passes,
+                lanes: hash.lanes,
+                salt: BASE64.encode(hash.salt),
+                hash: BASE64.encode(hash.hash),
+            };
+            (format!("git/{user_name}"), body)
+        }
+        (CredentialKind::AccessKey, secret) => {
+            let secret = match secret {
+                Secret::Text(text) => text.expose_secret().to_string(),
+                _ => String::new(),
+            };
+            (format!("access-key/{}", public.id), SecretBody::AccessKey { secret })
+        }
+    };
+    let body = CredentialBody {
+        id: public.id.clone(),
+        account: public.account.to_string(),
+        user: public.user,
+        created_ms: public.created_ms,
+        secret,
+    };
+    record("credential", credential.record_id, name, &body)
+}
+
+/// A tombstone's record.
+pub(super) fn of_tombstone(tombstone: &Tombstone, at_ms: i64) -> Record {
+    let body = TombstoneBody { deleted_repository: tombstone.deleted_repository, at_ms };
+    record("tombstone", Uuid::new_v4(), tombstone.name.clone(), &body)
+}
+
+fn record(kind: &str, id: Uuid, name: String, body: &impl Serialize) -> Record {
+    let body = serde_json::to_vec(body).expect("structs of texts and numbers become JSON");
+    Record { kind: kind.to_string(), id: id.into_bytes(), name: Some(name), body }
+}
+
+fn parse<T: DeserializeOwned>(record: &Record) -> Result<T, IdentityError> {
+    // The error's text names the place and not the content, which may be secret.
+    serde_json::from_slice(&record.body).map_err(|error| {
+        let what = format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column());
+        damaged(record, what)
+    })
+}
+
+fn read_secret(record: &Record, body: SecretBody) -> Result<(CredentialKind, Secret), IdentityError> {
+    fn bytes<const N: usize>(record: &Record, text: &str) -> Result<[u8; N], IdentityError> {
+        let bytes = BASE64.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or_else(|| damaged(record, "a value has the wrong length"))
+    }
+    Ok(match body {
+        SecretBody::SshKey { fingerprint, openssh, comment } => {
+            (CredentialKind::SshKey { fingerprint, openssh, comment }, Secret::None)
+        }
+        SecretBody::Git { user_name, memory_kib, passes, lanes, salt, hash } => {
+            let (salt, hash) = (bytes(record, &salt)?, bytes(record, &hash)?);
+            let hash = PasswordHash { memory_kib, passes, lanes, salt, hash };
+            (CredentialKind::Git { user_name }, Secret::Hash(hash))
+        }
+        SecretBody::AccessKey { secret } => (CredentialKind::AccessKey, Secret::Text(SecretString::from(secret))),
+    })
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct UserBody {
-    pub account: String,
-    pub name: String,
-    pub created_ms: i64,
-    #[serde(default)]
-    pub disabled: bool,
-    #[serde(default)]
-    pub tags: BTreeMap<String, String>,
+struct AccountBody {
+    account: String,
+    name: String,
+    created_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct GroupBody {
-    pub account: String,
-    pub name: String,
-    pub created_ms: i64,
-    /// User ids.
-    #[serde(default)]
-    pub members: Vec<String>,
+struct UserBody {
+    account: String,
+    name: String,
+    groups: Vec<String>,
+    disabled: bool,
+    addresses: Vec<String>,
+    tags: BTreeMap<String, String>,
+    created_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct RoleBody {
-    pub account: String,
-    pub name: String,
-    pub created_ms: i64,
-    pub max_session_seconds: u32,
-    #[serde(default)]
-    pub tags: BTreeMap<String, String>,
+struct GroupBody {
+    account: String,
+    name: String,
+    created_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct CredentialBody {
-    pub user: String,
-    pub key: String,
-    pub created_ms: i64,
-    pub what: CredentialWhat,
+struct RoleBody {
+    account: String,
+    name: String,
+    max_session_seconds: u32,
+    tags: BTreeMap<String, String>,
+    created_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) enum CredentialWhat {
-    SshKey { openssh: String, fingerprint: String },
-    Git { user_name: String, salt: Vec<u8>, hash: Vec<u8> },
+struct RepositoryBody {
+    account: String,
+    name: String,
+    /// Base64, since ref names are bytes.
+    default_branch: String,
+    tags: BTreeMap<String, String>,
+    created_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CredentialBody {
+    id: String,
+    account: String,
+    #[serde(with = "uuid_text")]
+    user: Uuid,
+    created_ms: i64,
+    secret: SecretBody,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum SecretBody {
+    SshKey { fingerprint: String, openssh: String, comment: String },
+    Git { user_name: String, memory_kib: u32, passes: u32, lanes: u32, salt: String, hash: String },
     AccessKey { secret: String },
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct RepositoryBody {
-    pub account: String,
-    pub name: String,
-    pub default_branch: Vec<u8>,
-    pub created_ms: i64,
-    #[serde(default)]
-    pub tags: BTreeMap<String, String>,
+struct TombstoneBody {
+    #[serde(with = "optional_uuid_text", default)]
+    deleted_repository: Option<Uuid>,
+    at_ms: i64,
 }
 
-#[derive(Serialize, Deserialize)]
-pub(super) struct TombstoneBody {
-    pub what: String,
-    pub account: String,
-    pub name: String,
-    pub at_ms: i64,
+mod uuid_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use uuid::Uuid;
+
+    pub(super) fn serialize<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+mod optional_uuid_text {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use uuid::Uuid;
+
+    pub(super) fn serialize<S: Serializer>(id: &Option<Uuid>, serializer: S) -> Result<S::Ok, S::Error> {
+        id.map(|id| id.to_string()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+    }
 }

@@ -22,13 +22,9 @@ pub fn principal_facts(directory: &Directory, principal: &Principal) -> Principa
             tags: directory.user(&user.account, &user.name).map(|user| user.tags.clone()).unwrap_or_default(),
         }),
         Principal::Session(session) => PrincipalFacts::Session(Box::new(SessionFacts {
-            role: RoleFacts {
-                account: session.account.clone(),
-                name: session.role.clone(),
-                tags: Default::default(),
-            },
+            role: RoleFacts { account: session.account.clone(), name: session.role.clone(), tags: Default::default() },
             name: session.session_name.clone(),
-            source_identity: session.source_identity.clone(),
+            source_identity: session.source_identity.as_ref().map(ToString::to_string),
             original_user: None,
             on_behalf_of: None,
             tags: session.tags.clone(),

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Read, Write};
+use std::sync::Arc;
 
 use crate::names::{ObjectId, RefName};
 use crate::operations::GitMode;
@@ -19,6 +20,7 @@ use crate::protocol::upload_pack::{
 use crate::protocol::{PeerError, ProtocolError, Service, Version, archive as archive_protocol, write_error};
 use crate::repository::archive;
 use crate::repository::commit_graph::{Node, NodeSet};
+use crate::repository::handle::Repository;
 use crate::repository::object::ObjectKind;
 use crate::repository::objects::PlaceSet;
 use crate::repository::pack::oid_hash::raw;
@@ -30,6 +32,9 @@ use crate::repository::walk::{ObjectFilter, Selection, Start, select};
 
 /// Name and version as clients see them.
 pub const AGENT: &str = concat!("lockgate/", env!("CARGO_PKG_VERSION"));
+
+/// Bytes of a refused conversation that are read and thrown away.
+const REFUSED_DRAIN_BYTES: u64 = 64 << 20;
 
 /// What a fetch came to, for the log.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,28 +65,34 @@ impl From<ProtocolError> for PullError {
 
 /// Answers one upload-pack conversation.
 pub fn upload_pack(
-    snapshot: &Snapshot,
+    repository: &Repository,
     version: Version,
     mode: GitMode,
-    input: impl Read,
+    mut input: impl Read,
     output: impl Write,
 ) -> Result<Served, PullError> {
     let mut out = BufWriter::with_capacity(64 << 10, output);
-    let result = converse(snapshot, version, mode, input, &mut out);
+    let result = converse(repository, version, mode, &mut input, &mut out);
     if let Err(PullError::Refused(error)) = &result {
         write_error(&mut out, &error.message())?;
+        out.flush()?;
+        if mode == GitMode::Stateful {
+            // The client may be writing still; closed now, it would show a broken pipe and not the reason.
+            io::copy(&mut input.take(REFUSED_DRAIN_BYTES), &mut io::sink())?;
+        }
     }
     out.flush()?;
     result
 }
 
 fn converse(
-    snapshot: &Snapshot,
+    repository: &Repository,
     version: Version,
     mode: GitMode,
     input: impl Read,
     out: &mut impl Write,
 ) -> Result<Served, PullError> {
+    let snapshot = &*repository.snapshot();
     let stateless = mode != GitMode::Stateful;
     let offer = Offer { agent: AGENT, stateless, filter: true, any_served_want: true, ..Offer::default() };
     if mode != GitMode::StatelessRpc {
@@ -94,7 +105,7 @@ fn converse(
     let mut reader = PktReader::new(input);
     let limits = Limits::default();
     if version != Version::V2 {
-        return fetch_v0(snapshot, &mut reader, out, stateless, &limits);
+        return fetch_v0(repository, snapshot, &mut reader, out, stateless, &limits);
     }
     let mut served = Served::default();
     while let Some(request) = v2::read_command(&mut reader, &limits)? {
@@ -107,7 +118,8 @@ fn converse(
                 Some(snapshot.objects.size(place).into())
             })?,
             Command::Fetch(request) => {
-                let mut fetch = Fetch::new(snapshot, &request.pack)?;
+                let settled = settled_for(repository, snapshot, &request.pack.wants)?;
+                let mut fetch = Fetch::new(settled.as_deref().unwrap_or(snapshot), &request.pack)?;
                 if let AckOutcome::SendPack = negotiate_v2(&request, &mut fetch, out)? {
                     let boundary = fetch.boundary()?;
                     let info = fetch.shallow_info(&boundary);
@@ -123,6 +135,7 @@ fn converse(
 }
 
 fn fetch_v0(
+    repository: &Repository,
     snapshot: &Snapshot,
     reader: &mut PktReader<impl Read>,
     out: &mut impl Write,
@@ -130,7 +143,8 @@ fn fetch_v0(
     limits: &Limits,
 ) -> Result<Served, PullError> {
     let Some(request) = v0::read_request(reader, limits)? else { return Ok(Served::default()) };
-    let mut fetch = Fetch::new(snapshot, &request.pack)?;
+    let settled = settled_for(repository, snapshot, &request.pack.wants)?;
+    let mut fetch = Fetch::new(settled.as_deref().unwrap_or(snapshot), &request.pack)?;
     let boundary = fetch.boundary()?;
     if request.pack.deepens() {
         write_shallow_lines(out, &fetch.shallow_info(&boundary))?;
@@ -143,6 +157,21 @@ fn fetch_v0(
         NegotiationOutcome::AwaitNextRequest | NegotiationOutcome::PeerLeft => None,
     };
     Ok(Served { pack })
+}
+
+/// A newer snapshot with an exact served set, if a want is stored, not served, and the set not exact: after a ref was
+/// deleted or rewound, what it may have shared with others is looked at when someone asks for it.
+fn settled_for(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    wants: &[ObjectId],
+) -> Result<Option<Arc<Snapshot>>, PullError> {
+    let objects = &snapshot.objects;
+    let is_doubtful = |id: &ObjectId| objects.find(&raw(id)).is_none() && objects.find_stored(&raw(id)).is_some();
+    if snapshot.is_exact || !wants.iter().any(is_doubtful) {
+        return Ok(None);
+    }
+    Ok(Some(repository.settle("lockgate").map_err(io::Error::other)?))
 }
 
 /// The refs for which `shows` holds, and HEAD.

@@ -15,7 +15,15 @@ use crate::identity::Principal;
 use crate::names::{AccountId, RepositoryName};
 
 pub mod admin;
+pub mod administration;
+mod authority;
 pub mod git_pull;
+pub mod git_push;
+pub mod import;
+pub mod lockgate;
+pub mod policies;
+
+pub use lockgate::open_host;
 
 /// Everything the server needs of the inside: Git for its doors, administration for its socket.
 pub trait Host: GitHost + admin::AdminHost {
@@ -25,15 +33,6 @@ pub trait Host: GitHost + admin::AdminHost {
         let _ = listening;
         Ok(())
     }
-}
-
-/// Opens data, keys and policies, making what a first start needs. The data folder's lock is held by the caller. (This
-/// branch carries the doors alone: the inside is merged here.)
-pub fn open_host(
-    _config: &crate::config::Config,
-    _clock: crate::clock::Clock,
-) -> Result<std::sync::Arc<dyn Host>, Box<dyn std::error::Error + Send + Sync>> {
-    Err("this build has no inside".into())
 }
 
 /// Where the server listens, with the real ports.

@@ -18,6 +18,7 @@ mod service;
 pub mod advertise;
 pub mod archive;
 pub mod capabilities;
+pub mod fetch_client;
 pub mod pkt_line;
 pub mod receive_pack;
 pub mod sideband;

@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 use super::fsck::MessageId;
 use super::log::{PackManifest, PackSource, ServedFile};
 use super::object::{ObjectKind, for_each_link};
-use super::objects::{Objects, Served};
+use super::objects::Served;
 use super::pack::index::{self, CommitEntry, PackIndex};
 use super::pack::ingest::{IngestError, IngestLimits, Progress, ServedObjects, ingest};
 use super::pack::oid_hash::{IdMap, RawId, raw};
@@ -41,7 +41,7 @@ pub struct Quarantine {
 pub fn receive(
     store: &Store,
     keys: &RepositoryKeys,
-    objects: &Objects,
+    objects: &dyn ServedObjects,
     input: &mut dyn Read,
     limits: &IngestLimits,
     tolerated: &'static [MessageId],
@@ -61,7 +61,7 @@ pub fn receive(
 fn take_in(
     store: &Store,
     keys: &RepositoryKeys,
-    objects: &Objects,
+    objects: &dyn ServedObjects,
     input: &mut dyn Read,
     limits: &IngestLimits,
     tolerated: &'static [MessageId],

@@ -112,7 +112,9 @@ pub fn select(
     let commits = graph.difference(&tips, start.haves, start.new_edges, start.old_edges);
     let wants_trees = start.filter.only.is_none_or(|kind| kind != ObjectKind::Commit && kind != ObjectKind::Tag)
         && start.filter.tree_depth != Some(0);
-    for (i, node) in commits.iter().enumerate() {
+    // Parents before children: what a parent has at the same place is then known to be complete. The other way round two
+    // trees that follow each other in turns, as a change and its revert do, would each rely on the other.
+    for (i, node) in commits.iter().rev().enumerate() {
         walk.add(graph.place(*node));
         if wants_trees {
             let tree = graph.tree(*node);

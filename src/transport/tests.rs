@@ -132,11 +132,14 @@ impl GitTransfer for GitProgram {
 }
 
 fn principal() -> Principal {
-    Principal { name: USER.into() }
+    Principal::Service(USER.into())
 }
 
 fn principal_name(principal: &Principal) -> &str {
-    &principal.name
+    match principal {
+        Principal::Service(name) => name,
+        _ => "",
+    }
 }
 
 /// Both doors open, in a folder of their own.

@@ -118,7 +118,9 @@ impl<'a> ObjectReader<'a> {
         if let Some(found) = self.cache.get(&place) {
             return Ok(found.clone());
         }
-        self.make(place)?;
+        // Walks go from old trees to new ones, and old ones are stored as deltas on newer: what is made on the way down a
+        // chain is what will be asked for next.
+        self.make(place, self.kind(place) == ObjectKind::Tree)?;
         let data: Arc<[u8]> = Arc::from(&self.ping[..]);
         if data.len() <= self.remember_up_to {
             self.cache.insert(place, data.clone());
@@ -132,13 +134,13 @@ impl<'a> ObjectReader<'a> {
             self.ping.clear();
             self.ping.extend_from_slice(found);
         } else {
-            self.make(place)?;
+            self.make(place, false)?;
         }
         Ok(&self.ping)
     }
 
-    /// Leaves the object at `place` in `self.ping`.
-    fn make(&mut self, place: Place) -> io::Result<()> {
+    /// Leaves the object at `place` in `self.ping`. What is made on the way is remembered if `remember`.
+    fn make(&mut self, place: Place, remember: bool) -> io::Result<()> {
         let pack = &self.packs[place.pack as usize];
         let mut chain = Vec::new();
         let mut at = place.position;
@@ -160,6 +162,7 @@ impl<'a> ObjectReader<'a> {
                 if let Some(first) = chain.pop() {
                     self.inflate_delta(pack, first)?;
                     delta::apply(&base, &self.delta, u64::from(u32::MAX), &mut self.ping).map_err(io::Error::other)?;
+                    at = first;
                 }
             }
             None => {
@@ -169,6 +172,10 @@ impl<'a> ObjectReader<'a> {
             }
         }
         while let Some(next) = chain.pop() {
+            if remember && self.ping.len() <= self.remember_up_to {
+                self.cache.insert(Place { pack: place.pack, position: at }, Arc::from(&self.ping[..]));
+            }
+            at = next;
             self.inflate_delta(pack, next)?;
             delta::apply(&self.ping, &self.delta, u64::from(u32::MAX), &mut self.pong).map_err(io::Error::other)?;
             std::mem::swap(&mut self.ping, &mut self.pong);

@@ -1,0 +1,311 @@
+//! `lockgate policy`.
+
+use std::path::Path;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{AdminContext, chosen_account, failed, table, time};
+use crate::identity::Principal;
+use crate::names::{AccountId, PrincipalName, RefName, RepositoryName};
+use crate::operations::admin::{AdminFailure, AdminReply, PolicyCommand};
+use crate::operations::authority::{principal_facts, repository_facts};
+use crate::operations::policies::{Applied, compile};
+use crate::policy::{
+    Action, ChangeKind, ContextFacts, DecisionRecord, DecisionRequest, PolicyFiles, PrincipalFacts, Problem,
+    RefChangeFacts, RefFacts, RepositoryFacts, RequestFacts, ResourceFacts, RoleFacts, Transport, explain, matrix,
+    who_can,
+};
+
+pub(super) fn run(
+    ctx: &AdminContext<'_>,
+    account: Option<&AccountId>,
+    command: &PolicyCommand,
+) -> Result<AdminReply, AdminFailure> {
+    match command {
+        PolicyCommand::Check { folder } => {
+            let files = read(folder.as_deref().unwrap_or(ctx.policies_dir))?;
+            match compile(&files, ctx.identity, false) {
+                Ok(compiled) => {
+                    let n = compiled.policies.texts().count();
+                    let text = with_problems(format!("{n} policies, valid"), &compiled.warnings);
+                    Ok(AdminReply::ok(
+                        text,
+                        json!({"valid": true, "policies": n, "warnings": shown(&compiled.warnings)}),
+                    ))
+                }
+                Err(problems) => Ok(refused(&problems)),
+            }
+        }
+        PolicyCommand::Apply { folder, allow_unknown } => {
+            let files = read(folder.as_deref().unwrap_or(ctx.policies_dir))?;
+            let applied = ctx.policies.apply(ctx.store, ctx.identity, &files, *allow_unknown, "administrator");
+            applied_reply(applied.map_err(|error| failed(&*error))?)
+        }
+        PolicyCommand::Recover => {
+            applied_reply(ctx.policies.recover(ctx.store, ctx.identity).map_err(|error| failed(&*error))?)
+        }
+        PolicyCommand::Generations => {
+            let active = ctx.policies.active().generation();
+            let all = ctx.policies.generations(ctx.store).map_err(|error| failed(&*error))?;
+            let rows: Vec<Vec<String>> = all
+                .iter()
+                .map(|generation| {
+                    let mark = if generation.number == active { "active" } else { "" };
+                    vec![
+                        generation.number.to_string(),
+                        generation.hash[..12].to_string(),
+                        time(generation.at_ms),
+                        generation.by.clone(),
+                        generation.files.to_string(),
+                        mark.into(),
+                    ]
+                })
+                .collect();
+            let text = table(&["GENERATION", "HASH", "APPLIED", "BY", "FILES", ""], &rows);
+            Ok(AdminReply::ok(text, json!({"active": active, "generations": all})))
+        }
+        PolicyCommand::ExplainDecision { decision_id } => {
+            let id = Uuid::parse_str(decision_id)
+                .map_err(|_| AdminFailure::new(format!("`{decision_id}` is no decision id")))?;
+            let body =
+                ctx.store.wait(ctx.store.catalog().decision(&id.into_bytes())).map_err(|error| failed(&error))?;
+            let body = body.ok_or_else(|| AdminFailure::new(format!("there is no decision `{id}`")))?;
+            let record = DecisionRecord::decode(&body).map_err(|error| failed(&error))?;
+            let policies = ctx.policies.generation(ctx.store, ctx.identity, record.generation).ok();
+            let told = explain(&record, policies.as_ref());
+            Ok(AdminReply::ok(told.text.trim_end(), told.json))
+        }
+        PolicyCommand::ExplainRequest { principal, action, resource, context } => {
+            let question = Question::parse(ctx, account, action, resource)?;
+            let principal = parse_principal(ctx, principal)?;
+            let extra = context.as_object().is_some_and(|fields| !fields.is_empty()).then_some(context);
+            let decision =
+                ctx.policies.active().decide(&DecisionRequest { extra_context: extra, ..question.request(&principal) });
+            let record = decision.record().map_err(|error| failed(&error))?;
+            let told = explain(&record, Some(&ctx.policies.active()));
+            Ok(AdminReply::ok(told.text.trim_end(), told.json))
+        }
+        PolicyCommand::WhoCan { action, resource } => {
+            let question = Question::parse(ctx, account, action, resource)?;
+            let everyone = everyone(ctx);
+            let nobody = PrincipalFacts::Service("none".into());
+            let facts: Vec<&PrincipalFacts> = everyone.iter().map(|(_, facts)| facts).collect();
+            let answers = who_can(&ctx.policies.active(), &question.request(&nobody), facts);
+            let mut rows = Vec::new();
+            for ((name, _), (_, decision)) in everyone.iter().zip(&answers) {
+                let answer = if decision.allowed { "yes".to_string() } else { decision.refusal_line() };
+                rows.push(vec![name.clone(), answer]);
+            }
+            let json: Vec<_> = everyone
+                .iter()
+                .zip(&answers)
+                .map(|((name, _), (_, decision))| json!({"principal": name, "allowed": decision.allowed, "reason": decision.reason}))
+                .collect();
+            Ok(AdminReply::ok(table(&["PRINCIPAL", "MAY"], &rows), json.into()))
+        }
+        PolicyCommand::Matrix => {
+            let account = chosen_account(ctx, account)?;
+            let everyone: Vec<(String, PrincipalFacts)> =
+                everyone(ctx).into_iter().filter(|(_, facts)| facts.account() == Some(&account)).collect();
+            let directory = ctx.identity.directory();
+            let repository = directory.repositories(&account).next().map(repository_facts);
+            let repository = match repository {
+                Some(repository) => repository,
+                None => RepositoryFacts {
+                    account: account.clone(),
+                    name: RepositoryName::parse("example").map_err(|error| failed(&error))?,
+                    default_branch: None,
+                    tags: Default::default(),
+                },
+            };
+            let mut questions = Vec::new();
+            for (words, action) in [("read", Action::git_pull())] {
+                questions.push((
+                    words.to_string(),
+                    Question::of(action, ResourceFacts::Repository(repository.clone()), ContextFacts::Plain),
+                ));
+            }
+            for (branch, changes) in [
+                (
+                    "refs/heads/topic",
+                    &[ChangeKind::Create, ChangeKind::FastForward, ChangeKind::Force, ChangeKind::Delete][..],
+                ),
+                ("refs/heads/main", &[ChangeKind::FastForward, ChangeKind::Force, ChangeKind::Delete]),
+                ("refs/heads/production", &[ChangeKind::FastForward, ChangeKind::Force, ChangeKind::Delete]),
+                ("refs/tags/v1.0", &[ChangeKind::Create, ChangeKind::Force, ChangeKind::Delete]),
+            ] {
+                let name = RefName::parse(branch.as_bytes()).map_err(|error| failed(&error))?;
+                for change in changes {
+                    let resource = ResourceFacts::Ref(RefFacts { repository: repository.clone(), name: name.clone() });
+                    let context = ContextFacts::RefChange(RefChangeFacts::of_kind(*change));
+                    let words = format!("push {branch} {}", change.as_str());
+                    questions.push((words, Question::of(Action::git_push(), resource, context)));
+                }
+            }
+            let nobody = PrincipalFacts::Service("none".into());
+            let requests: Vec<(String, DecisionRequest<'_>)> =
+                questions.iter().map(|(words, question)| (words.clone(), question.request(&nobody))).collect();
+            let columns: Vec<(String, &PrincipalFacts)> = everyone
+                .iter()
+                .map(|(name, facts)| (name.rsplit('/').next().unwrap_or(name).to_string(), facts))
+                .collect();
+            let made = matrix(&ctx.policies.active(), &requests, &columns);
+            let rows: Vec<_> =
+                made.rows.iter().map(|(words, cells)| json!({"question": words, "refusals": cells})).collect();
+            let text = format!("in repository {}:\n{}", repository.name, made.text().trim_end());
+            Ok(AdminReply::ok(
+                text,
+                json!({"repository": repository.name.as_str(), "principals": made.columns, "rows": rows}),
+            ))
+        }
+    }
+}
+
+fn read(folder: &Path) -> Result<PolicyFiles, AdminFailure> {
+    PolicyFiles::read_folder(folder).map_err(|error| failed(&error))
+}
+
+fn shown(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
+fn with_problems(text: String, problems: &[Problem]) -> String {
+    let mut lines = vec![text];
+    lines.extend(shown(problems).into_iter().map(|line| format!("warning: {line}")));
+    lines.join("\n")
+}
+
+fn refused(problems: &[Problem]) -> AdminReply {
+    let text = format!("{}\nnothing was changed", shown(problems).join("\n"));
+    AdminReply::report_of_failure(text, json!({"valid": false, "problems": shown(problems)}))
+}
+
+fn applied_reply(applied: Applied) -> Result<AdminReply, AdminFailure> {
+    Ok(match applied {
+        Applied::Active { generation, warnings } => {
+            let text = with_problems(format!("policy generation {generation} is active"), &warnings);
+            AdminReply::ok(text, json!({"generation": generation, "warnings": shown(&warnings)}))
+        }
+        Applied::Unchanged { generation } => {
+            let text = format!("nothing to do: policy generation {generation} has the same files");
+            AdminReply::ok(text, json!({"generation": generation, "warnings": []}))
+        }
+        Applied::Refused(problems) => refused(&problems),
+    })
+}
+
+/// Something to ask about, for any principal.
+struct Question {
+    action: Action,
+    resource: ResourceFacts,
+    context: ContextFacts,
+    request: RequestFacts,
+}
+
+impl Question {
+    fn of(action: Action, resource: ResourceFacts, context: ContextFacts) -> Question {
+        let request = RequestFacts { time_ms: 0, source_ip: None, transport: Transport::Cli, mfa: false };
+        Question { action, resource, context, request }
+    }
+
+    fn parse(
+        ctx: &AdminContext<'_>,
+        account: Option<&AccountId>,
+        action: &str,
+        resource: &str,
+    ) -> Result<Question, AdminFailure> {
+        let action = Action::parse(action).map_err(|error| failed(&error))?;
+        let resource = parse_resource(ctx, account, resource)?;
+        let context = match &resource {
+            ResourceFacts::Ref(_) => ContextFacts::RefChange(RefChangeFacts::of_kind(ChangeKind::FastForward)),
+            ResourceFacts::Path(_) => ContextFacts::WritePath,
+            _ => ContextFacts::Plain,
+        };
+        let mut question = Question::of(action, resource, context);
+        question.request.time_ms = ctx.store.clock().now_ms();
+        Ok(question)
+    }
+
+    fn request<'a>(&'a self, principal: &'a PrincipalFacts) -> DecisionRequest<'a> {
+        DecisionRequest {
+            id: Uuid::now_v7(),
+            principal,
+            action: &self.action,
+            resource: &self.resource,
+            request: &self.request,
+            context: &self.context,
+            extra_context: None,
+            session_policy: None,
+        }
+    }
+}
+
+/// All users of all accounts, by ARN.
+fn everyone(ctx: &AdminContext<'_>) -> Vec<(String, PrincipalFacts)> {
+    let directory = ctx.identity.directory();
+    let users = directory.accounts().flat_map(|account| directory.users(&account.id));
+    users
+        .map(|user| {
+            let principal = Principal::User(crate::identity::UserPrincipal::new(user, None));
+            (principal.arn(), principal_facts(&directory, &principal))
+        })
+        .collect()
+}
+
+/// `arn:aws:iam::ACCOUNT:user/NAME`.
+fn parse_principal(ctx: &AdminContext<'_>, arn: &str) -> Result<PrincipalFacts, AdminFailure> {
+    let everyone = everyone(ctx);
+    let found = everyone.into_iter().find(|(name, _)| name == arn).map(|(_, facts)| facts);
+    found.ok_or_else(|| {
+        AdminFailure::new(format!("there is no principal `{arn}`; write arn:aws:iam::ACCOUNT:user/NAME"))
+    })
+}
+
+/// `arn:aws:codecommit:REGION:ACCOUNT:REPOSITORY`, with `/refs/heads/NAME` behind it for a ref; `arn:aws:iam::ACCOUNT:root` for the
+/// account, `arn:aws:iam::ACCOUNT:role/NAME` for a role. `REPOSITORY[/refs/...]` alone means the chosen account.
+fn parse_resource(
+    ctx: &AdminContext<'_>,
+    account: Option<&AccountId>,
+    text: &str,
+) -> Result<ResourceFacts, AdminFailure> {
+    let bad = || {
+        AdminFailure::new(format!(
+            "`{text}` is no resource; write arn:aws:codecommit:REGION:ACCOUNT:REPOSITORY[/refs/heads/BRANCH], or REPOSITORY[/refs/heads/BRANCH]"
+        ))
+    };
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let (account, rest) = match parts[..] {
+        ["arn", "aws", "codecommit", _, account, rest] => (AccountId::parse(account).map_err(|_| bad())?, rest),
+        ["arn", "aws", "iam", "", account, rest] => {
+            let account = AccountId::parse(account).map_err(|_| bad())?;
+            return match rest.strip_prefix("role/") {
+                Some(name) => {
+                    let name = PrincipalName::parse(name).map_err(|error| failed(&error))?;
+                    Ok(ResourceFacts::Role(RoleFacts { account, name, tags: Default::default() }))
+                }
+                None if rest == "root" => Ok(ResourceFacts::Account(account)),
+                None => Err(bad()),
+            };
+        }
+        [name] => (chosen_account(ctx, account)?, name),
+        _ => return Err(bad()),
+    };
+    let (name, reference) = match rest.find("/refs/") {
+        Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+        None => (rest, None),
+    };
+    let name = RepositoryName::parse(name).map_err(|error| failed(&error))?;
+    let directory = ctx.identity.directory();
+    let repository = match directory.repository(&account, &name) {
+        Some(record) => repository_facts(record),
+        None => return Err(AdminFailure::new(format!("there is no repository `{name}` in account {account}"))),
+    };
+    match reference {
+        Some(reference) => {
+            let name = RefName::parse(reference.as_bytes()).map_err(|error| failed(&error))?;
+            Ok(ResourceFacts::Ref(RefFacts { repository, name }))
+        }
+        None => Ok(ResourceFacts::Repository(repository)),
+    }
+}

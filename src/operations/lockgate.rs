@@ -1,0 +1,396 @@
+//! The inside, put together: what the doors call, and the cache of repositories in use.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use secrecy::ExposeSecret;
+
+use super::admin::{AdminFailure, AdminHost, AdminReply, AdminRequest, ImportSource};
+use super::administration::{self, AdminContext};
+use super::authority::{decide_repository, record_of};
+use super::git_push::{self, PushError};
+use super::policies::Policies;
+use super::{
+    AuthFailure, GitHost, GitMode, GitRefusal, GitService, GitSession, GitTransfer, Host, Listening, OpContext,
+    RepositoryPath, TransferError, git_pull, import,
+};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::identity::{AdminCredentials, Identity, LoginFailure, Principal, RepositoryRecord};
+use crate::policy::Action;
+use crate::protocol::Version;
+use crate::repository::handle::{Repository, RepositoryError};
+use crate::repository::pack::ingest::IngestLimits;
+use crate::store::faults::Faults;
+use crate::store::{Store, StoreOptions};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// One server's inside.
+#[derive(Clone)]
+pub struct Lockgate {
+    store: Store,
+    identity: Identity,
+    policies: Policies,
+    repositories: Arc<Repositories>,
+    settings: Arc<Settings>,
+}
+
+struct Settings {
+    policies_dir: PathBuf,
+    keys_dir: PathBuf,
+    region: String,
+    ingest: IngestLimits,
+}
+
+/// Opens everything for a configuration, and makes it at the first start. Blocks, inside a runtime.
+pub fn open_host(config: &Config, clock: Clock) -> Result<Arc<dyn Host>, Failure> {
+    Ok(Arc::new(Lockgate::open(config, clock)?))
+}
+
+impl Lockgate {
+    /// Opens everything for a configuration, and makes it at the first start. Blocks, inside a runtime.
+    pub fn open(config: &Config, clock: Clock) -> Result<Lockgate, Failure> {
+        // A test may name the point at which the process dies.
+        let faults = match std::env::var("LOCKGATE_CRASH_AT") {
+            Ok(point) => Faults::crash_at(&point),
+            Err(_) => Faults::none(),
+        };
+        let options = StoreOptions {
+            data_dir: config.data.clone(),
+            keys_dir: config.keys.clone(),
+            cache_bytes: config.limits.cache_bytes,
+            clock,
+            faults,
+        };
+        let runtime = tokio::runtime::Handle::current();
+        let store = runtime.block_on(Store::open(options))?;
+        let identity = store.wait(Identity::open(store.clone(), config.region.clone()))?;
+        let ingest = IngestLimits {
+            max_pack_bytes: config.limits.max_pack_bytes,
+            max_objects: u32::try_from(config.limits.max_pack_objects).unwrap_or(u32::MAX),
+            max_object_bytes: config.limits.max_object_bytes,
+            ..IngestLimits::default()
+        };
+        let settings = Settings {
+            policies_dir: config.policies.clone(),
+            keys_dir: config.keys.clone(),
+            region: config.region.clone(),
+            ingest,
+        };
+        if let Some(admin) = store.wait(identity.first_start(&config.account_id))? {
+            write_admin_json(&settings.keys_dir, &admin)?;
+        }
+        let policies = Policies::open(&store, &identity)?;
+        policies.first_start(&settings.policies_dir, &config.account_id, &store, &identity)?;
+        let host = Lockgate { store, identity, policies, repositories: Arc::default(), settings: Arc::new(settings) };
+        host.spawn_sweeping();
+        Ok(host)
+    }
+
+    /// Takes away what nobody published, once an hour.
+    fn spawn_sweeping(&self) {
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            loop {
+                match store.sweep().await {
+                    Ok(0) => {}
+                    Ok(n) => tracing::info!(files = n, "swept files that nothing names"),
+                    Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "sweeping failed"),
+                }
+                tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+            }
+        });
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Who there is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What is allowed.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// What a pushed pack may be at most.
+    pub fn ingest_limits(&self) -> IngestLimits {
+        self.settings.ingest.clone()
+    }
+
+    /// Takes over what other nodes changed: directory and policies.
+    pub fn refresh(&self) -> Result<(), Failure> {
+        self.store.wait(self.identity.refresh())?;
+        self.policies.refresh(&self.store, &self.identity)?;
+        Ok(())
+    }
+
+    /// The repository of a record, opened at its first use. Blocks.
+    pub fn repository(&self, record: &RepositoryRecord) -> Result<Arc<Repository>, RepositoryError> {
+        self.repositories.open(&self.store, record)
+    }
+
+    fn find(&self, ctx: &OpContext, path: &RepositoryPath) -> Option<RepositoryRecord> {
+        let directory = self.identity.directory();
+        let (account, name) = match path {
+            RepositoryPath::OwnAccount(name) => (ctx.principal.account(), name),
+            RepositoryPath::ByAccount(account, name) => (account, name),
+        };
+        directory.repository(account, name).cloned()
+    }
+}
+
+impl GitHost for Lockgate {
+    fn authenticate_git(&self, user: &str, password: &str, source: IpAddr) -> Result<Principal, AuthFailure> {
+        self.identity.authenticate_git(user, password, source).map_err(|failure| match failure {
+            LoginFailure::Wrong => AuthFailure::Wrong,
+            LoginFailure::TooMany { retry_after_seconds } => AuthFailure::TooMany { retry_after_seconds },
+        })
+    }
+
+    fn authenticate_ssh_key(
+        &self,
+        key: &russh::keys::PublicKey,
+        user_name: &str,
+        _source: IpAddr,
+    ) -> Option<Principal> {
+        let principal = self.identity.authenticate_ssh_key(key)?;
+        // As AWS has it, the user name may be the key's id; then it has to be this key's.
+        let is_own_id = matches!(&principal, Principal::User(user) if user.credential.as_deref() == Some(user_name));
+        (user_name == "git" || is_own_id).then_some(principal)
+    }
+
+    fn greeting(&self, principal: &Principal) -> String {
+        let (name, account) = (principal.display_name(), principal.account());
+        format!(
+            "Hello {name}, you are known in account {account}.\n\
+             There is no shell here. Use git: git clone ssh://git@HOST:PORT/v1/repos/NAME\n"
+        )
+    }
+
+    fn open(&self, ctx: &OpContext, session: &GitSession) -> Result<Box<dyn GitTransfer>, GitRefusal> {
+        let record = self.find(ctx, &session.repository).ok_or(GitRefusal::NotFound)?;
+        let policies = self.policies.active();
+        let directory = self.identity.directory();
+        let now_ms = self.store.clock().now_ms();
+        let may = |action: &Action| decide_repository(&policies, &directory, ctx, action, &record, now_ms);
+        if !may(&Action::get_repository()).allowed {
+            return Err(GitRefusal::NotFound);
+        }
+        // Whoever pushes sees refs and leans on objects: pushing takes the right to read.
+        let pull = may(&Action::git_pull());
+        if !pull.allowed {
+            let written = self.store.wait(self.store.catalog().record_decisions(&[record_of(&pull)], now_ms));
+            written.map_err(|error| unavailable("record the refusal", &error))?;
+            let advice: String = pull.advice().iter().map(|advice| format!("; {advice}")).collect();
+            return Err(GitRefusal::Forbidden(format!("{}{advice} (decision {})", pull.refusal_line(), pull.id)));
+        }
+        let repository = self.repository(&record).map_err(|error| unavailable("open the repository", &error))?;
+        Ok(Box::new(Transfer { host: self.clone(), ctx: ctx.clone(), session: session.clone(), record, repository }))
+    }
+
+    fn health(&self) -> Result<(), String> {
+        self.store.wait(self.store.health()).map_err(|error| error.to_string())
+    }
+}
+
+fn unavailable(what: &str, error: &(dyn std::error::Error + 'static)) -> GitRefusal {
+    tracing::error!(error, "failed to {what}");
+    GitRefusal::Unavailable(format!("the server failed to {what}; its log says why"))
+}
+
+impl AdminHost for Lockgate {
+    fn administer(&self, request: AdminRequest, progress: &mut dyn FnMut(&str)) -> Result<AdminReply, AdminFailure> {
+        let limits = self.ingest_limits();
+        let import = |repository: &Repository, source: &ImportSource, progress: &mut dyn FnMut(&str)| {
+            let report = import::import(repository, source, &limits, "administrator", progress)
+                .map_err(|error| AdminFailure::from_error(&error))?;
+            Ok((report.text(), report.json()))
+        };
+        let context = AdminContext {
+            store: &self.store,
+            identity: &self.identity,
+            policies: &self.policies,
+            policies_dir: &self.settings.policies_dir,
+            open_repository: &|record| self.repository(record),
+            forget_repository: &|id| self.repositories.forget(id),
+            import: &import,
+        };
+        administration::run(&context, request, progress)
+    }
+}
+
+impl Host for Lockgate {
+    fn listening(&self, listening: &Listening) -> Result<(), String> {
+        write_aws_files(&self.settings.keys_dir, &self.settings.region, &listening.https_url)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// A Git service that was allowed to begin.
+struct Transfer {
+    host: Lockgate,
+    ctx: OpContext,
+    session: GitSession,
+    record: RepositoryRecord,
+    repository: Arc<Repository>,
+}
+
+impl GitTransfer for Transfer {
+    fn run(self: Box<Self>, input: Box<dyn Read + Send>, output: Box<dyn Write + Send>) -> Result<(), TransferError> {
+        let version = match self.session.protocol_version {
+            2 => Version::V2,
+            1 => Version::V1,
+            _ => Version::V0,
+        };
+        let mode = self.session.mode;
+        match self.session.service {
+            GitService::UploadPack => git_pull::upload_pack(&self.repository, version, mode, input, output)
+                .map(|served| {
+                    if let Some(pack) = served.pack {
+                        tracing::info!(
+                            repository.name = %self.record.name,
+                            principal = %self.ctx.principal.arn(),
+                            objects = pack.n_objects,
+                            size_bytes = pack.bytes,
+                            "sent a pack"
+                        );
+                    }
+                })
+                .map_err(pull_error),
+            GitService::UploadArchive if mode == GitMode::Stateful => {
+                git_pull::upload_archive(&self.repository.snapshot(), input, output).map_err(pull_error)
+            }
+            GitService::UploadArchive => Err(TransferError::Refused("archives are made over SSH only".into())),
+            GitService::ReceivePack => {
+                let pushed = git_push::receive_pack(
+                    &self.host,
+                    &self.ctx,
+                    &self.record,
+                    &self.repository,
+                    version,
+                    mode,
+                    input,
+                    output,
+                );
+                match pushed {
+                    Ok(pushed) => {
+                        if pushed.n_done + pushed.n_refused > 0 {
+                            tracing::info!(
+                                repository.name = %self.record.name,
+                                principal = %self.ctx.principal.arn(),
+                                done = pushed.n_done,
+                                refused = pushed.n_refused,
+                                "answered a push"
+                            );
+                        }
+                        Ok(())
+                    }
+                    Err(PushError::Refused(error)) => Err(TransferError::Refused(error.message())),
+                    Err(PushError::Io(error)) => Err(TransferError::Peer(error.into())),
+                }
+            }
+        }
+    }
+}
+
+fn pull_error(error: git_pull::PullError) -> TransferError {
+    match error {
+        git_pull::PullError::Refused(error) => TransferError::Refused(error.message()),
+        git_pull::PullError::Io(error) => TransferError::Peer(error.into()),
+    }
+}
+
+/// Repositories in use, the least recently used given up when there are many.
+#[derive(Default)]
+struct Repositories {
+    open: Mutex<HashMap<[u8; 16], (Arc<Repository>, u64)>>,
+    opening: Mutex<()>,
+}
+
+/// How many repositories are held open.
+const HELD_REPOSITORIES: usize = 256;
+
+impl Repositories {
+    fn open(&self, store: &Store, record: &RepositoryRecord) -> Result<Arc<Repository>, RepositoryError> {
+        let id = record.id.into_bytes();
+        if let Some(found) = self.touch(&id) {
+            return Ok(found);
+        }
+        // Two who come at once must not read the same log twice and publish past each other.
+        let _one_at_a_time = self.opening.lock();
+        if let Some(found) = self.touch(&id) {
+            return Ok(found);
+        }
+        let repository = Arc::new(Repository::open(store, &record.account, id, &record.default_branch)?);
+        let mut open = self.open.lock();
+        let newest = open.values().map(|(_, used)| *used).max().unwrap_or(0) + 1;
+        open.insert(id, (repository.clone(), newest));
+        if open.len() > HELD_REPOSITORIES {
+            // One that is in use stays: a second copy would not see the first one's publishes.
+            let idle = open.iter().filter(|(_, (held, _))| Arc::strong_count(held) == 1);
+            if let Some(oldest) = idle.min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id) {
+                open.remove(&oldest);
+            }
+        }
+        Ok(repository)
+    }
+
+    fn touch(&self, id: &[u8; 16]) -> Option<Arc<Repository>> {
+        let mut open = self.open.lock();
+        let newest = open.values().map(|(_, used)| *used).max().unwrap_or(0) + 1;
+        let (repository, used) = open.get_mut(id)?;
+        *used = newest;
+        Some(repository.clone())
+    }
+
+    fn forget(&self, id: &[u8; 16]) {
+        self.open.lock().remove(id);
+    }
+}
+
+/// `admin.json`, written once (contract, "Starting").
+fn write_admin_json(keys: &Path, admin: &AdminCredentials) -> std::io::Result<()> {
+    let json = serde_json::json!({
+        "account": admin.account.as_str(),
+        "user": admin.user.as_str(),
+        "accessKeyId": admin.access_key_id,
+        "secretAccessKey": admin.secret_access_key.expose_secret(),
+        "gitUserName": admin.git_user_name,
+        "gitPassword": admin.git_password.expose_secret(),
+    });
+    let text = format!("{json:#}\n");
+    crate::store::keyring::write_private(&keys.join("admin.json"), text.as_bytes())
+}
+
+/// `aws/config` and `aws/credentials` with the profile `lockgate` (contract, "Starting").
+fn write_aws_files(keys: &Path, region: &str, https_url: &str) -> std::io::Result<()> {
+    let folder = keys.join("aws");
+    crate::store::keyring::create_private_folder(&folder)?;
+    let ca = std::path::absolute(keys.join("ca.pem"))?;
+    let config = format!(
+        "[profile lockgate]\nregion = {region}\noutput = json\nendpoint_url = {https_url}\nca_bundle = {}\n",
+        ca.display()
+    );
+    crate::store::keyring::write_private(&folder.join("config"), config.as_bytes())?;
+    let admin = match std::fs::read(keys.join("admin.json")) {
+        Ok(text) => serde_json::from_slice::<serde_json::Value>(&text).unwrap_or_default(),
+        // The administrator may have taken it away.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if let (Some(id), Some(secret)) = (admin["accessKeyId"].as_str(), admin["secretAccessKey"].as_str()) {
+        let text = format!("[lockgate]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+        crate::store::keyring::write_private(&folder.join("credentials"), text.as_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! The active policies, and the generations before: a folder is applied whole or not at all.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{Directory, Identity};
+use crate::names::{AccountId, PrincipalName, RepositoryName};
+use crate::policy::{
+    CompileOptions, Compiled, CompiledPolicies, KnownNames, PolicyFiles, Problem, SCHEMA, starter_files,
+};
+use crate::store::Store;
+use crate::store::catalog::{CatalogError, Record, RecordBatch};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The active policies.
+#[derive(Clone)]
+pub struct Policies {
+    active: Arc<RwLock<Arc<CompiledPolicies>>>,
+}
+
+/// A generation as lists show it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Generation {
+    /// Its number.
+    pub number: i64,
+    /// The folder's content hash, in hexadecimal.
+    pub hash: String,
+    /// When it was applied, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// Who applied it.
+    pub by: String,
+    /// Files in it.
+    pub files: usize,
+}
+
+/// What applying a folder came to.
+pub enum Applied {
+    /// A new generation is active.
+    Active {
+        /// Its number.
+        generation: i64,
+        /// What is suspicious and was let pass.
+        warnings: Vec<Problem>,
+    },
+    /// The folder is what is active already.
+    Unchanged {
+        /// The active number.
+        generation: i64,
+    },
+    /// The folder is not valid; nothing was changed.
+    Refused(Vec<Problem>),
+}
+
+const KIND: &str = "policy";
+
+/// The body of a generation's record.
+#[derive(Serialize, Deserialize)]
+struct GenerationBody {
+    number: i64,
+    at_ms: i64,
+    by: String,
+    files: Vec<u8>,
+}
+
+impl Policies {
+    /// Loads the active generation; before the first, nothing is allowed to anybody.
+    pub fn open(store: &Store, identity: &Identity) -> Result<Policies, Failure> {
+        let none = compile(&PolicyFiles::new(), identity, true).map_err(shown)?.policies;
+        let policies = Policies { active: Arc::new(RwLock::new(Arc::new(none))) };
+        policies.refresh(store, identity)?;
+        Ok(policies)
+    }
+
+    /// The active policies.
+    pub fn active(&self) -> Arc<CompiledPolicies> {
+        self.active.read().clone()
+    }
+
+    /// Loads the active generation if it is another one than is held.
+    pub fn refresh(&self, store: &Store, identity: &Identity) -> Result<(), Failure> {
+        let number = store.wait(store.catalog().active_policy())?;
+        if number != self.active().generation() {
+            let compiled = self.generation(store, identity, number)?;
+            *self.active.write() = Arc::new(compiled);
+        }
+        Ok(())
+    }
+
+    /// A generation, compiled. Names in it may be gone meanwhile; that makes it no less what was applied.
+    pub fn generation(&self, store: &Store, identity: &Identity, number: i64) -> Result<CompiledPolicies, Failure> {
+        let records = store.wait(store.catalog().load(KIND))?;
+        for record in &records {
+            let body: GenerationBody = serde_json::from_slice(&record.body)?;
+            if body.number == number {
+                let files = PolicyFiles::decode(&body.files)?;
+                let compiled = compile(&files, identity, true).map_err(shown)?;
+                return Ok(compiled.policies.with_generation(number));
+            }
+        }
+        Err(format!("policy generation {number} is not in the catalog").into())
+    }
+
+    /// All generations, oldest first.
+    pub fn generations(&self, store: &Store) -> Result<Vec<Generation>, Failure> {
+        let mut out = Vec::new();
+        for record in store.wait(store.catalog().load(KIND))? {
+            let body: GenerationBody = serde_json::from_slice(&record.body)?;
+            let files = PolicyFiles::decode(&body.files)?;
+            let hash = files.content_hash().iter().map(|byte| format!("{byte:02x}")).collect();
+            out.push(Generation { number: body.number, hash, at_ms: body.at_ms, by: body.by, files: files.len() });
+        }
+        out.sort_by_key(|generation| generation.number);
+        Ok(out)
+    }
+
+    /// Makes a folder the active generation, if it is valid.
+    pub fn apply(
+        &self,
+        store: &Store,
+        identity: &Identity,
+        files: &PolicyFiles,
+        allow_unknown: bool,
+        by: &str,
+    ) -> Result<Applied, Failure> {
+        for _ in 0..8 {
+            store.wait(identity.refresh())?;
+            self.refresh(store, identity)?;
+            let active = self.active();
+            if active.generation() > 0 && active.content_hash() == files.content_hash() {
+                return Ok(Applied::Unchanged { generation: active.generation() });
+            }
+            let Compiled { policies, warnings } = match compile(files, identity, allow_unknown) {
+                Ok(compiled) => compiled,
+                Err(problems) => return Ok(Applied::Refused(problems)),
+            };
+            let number = active.generation() + 1;
+            let at_ms = store.clock().now_ms();
+            let body = GenerationBody { number, at_ms, by: by.to_string(), files: files.encode() };
+            let record = Record {
+                kind: KIND.into(),
+                id: uuid::Uuid::now_v7().into_bytes(),
+                name: Some(format!("policy/{number}")),
+                body: serde_json::to_vec(&body)?,
+            };
+            let batch = RecordBatch {
+                puts: vec![record],
+                expect_counter: Some(identity.directory().counter()),
+                ..RecordBatch::default()
+            };
+            match store.wait(store.catalog().commit_with(&batch, Some(number))) {
+                Ok(_) => {
+                    *self.active.write() = Arc::new(policies.with_generation(number));
+                    store.wait(identity.refresh())?;
+                    return Ok(Applied::Active { generation: number, warnings });
+                }
+                Err(CatalogError::Changed | CatalogError::NameTaken) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err("the directory is being changed too fast; try again".into())
+    }
+
+    /// At the first start: a folder without policies gets the starter set, and what is there is applied.
+    pub fn first_start(
+        &self,
+        folder: &Path,
+        account: &AccountId,
+        store: &Store,
+        identity: &Identity,
+    ) -> Result<(), Failure> {
+        let is_first = self.active().generation() == 0;
+        if is_first && (!folder.exists() || !PolicyFiles::read_folder(folder)?.has_policies()) {
+            write_files(folder, &starter_files(account))?;
+        }
+        let schema = folder.join("lockgate.cedarschema");
+        if !schema.exists() {
+            crate::store::keyring::create_private_folder(folder)?;
+            crate::store::keyring::write_private(&schema, SCHEMA.as_bytes())?;
+        }
+        if !is_first {
+            return Ok(());
+        }
+        match self.apply(store, identity, &PolicyFiles::read_folder(folder)?, true, "first start")? {
+            Applied::Refused(problems) => Err(shown(problems).into()),
+            Applied::Active { warnings, .. } => {
+                for warning in warnings {
+                    tracing::warn!("{warning}");
+                }
+                Ok(())
+            }
+            Applied::Unchanged { .. } => Ok(()),
+        }
+    }
+
+    /// The way out of a lock-out: the starter set of every account becomes the active generation. The folder stays as it is.
+    pub fn recover(&self, store: &Store, identity: &Identity) -> Result<Applied, Failure> {
+        let mut files = PolicyFiles::new();
+        for account in identity.directory().accounts() {
+            for (path, bytes) in starter_files(&account.id).iter() {
+                if files.file(path).is_none() {
+                    files.insert(path, bytes.to_vec())?;
+                }
+            }
+        }
+        self.apply(store, identity, &files, true, "policy recover")
+    }
+}
+
+/// Compiles a folder against the names that exist.
+pub fn compile(files: &PolicyFiles, identity: &Identity, allow_unknown: bool) -> Result<Compiled, Vec<Problem>> {
+    CompiledPolicies::compile(files, &Known(&identity.directory()), CompileOptions { allow_unknown })
+}
+
+fn shown(problems: Vec<Problem>) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    format!("the policies are not valid:\n{}", lines.join("\n"))
+}
+
+/// Writes policy files for people to read and change. Nobody else on the machine needs to.
+fn write_files(folder: &Path, files: &PolicyFiles) -> std::io::Result<()> {
+    for (path, bytes) in files.iter() {
+        let path = folder.join(path);
+        if let Some(parent) = path.parent() {
+            crate::store::keyring::create_private_folder(parent)?;
+        }
+        if !path.exists() {
+            crate::store::keyring::write_private(&path, bytes)?;
+        }
+    }
+    Ok(())
+}
+
+struct Known<'a>(&'a Directory);
+
+impl KnownNames for Known<'_> {
+    fn has_account(&self, account: &AccountId) -> bool {
+        self.0.account(account).is_some()
+    }
+    fn has_user(&self, account: &AccountId, name: &PrincipalName) -> bool {
+        self.0.user(account, name).is_some_and(|user| user.name == *name)
+    }
+    fn has_group(&self, account: &AccountId, name: &PrincipalName) -> bool {
+        self.0.group(account, name).is_some_and(|group| group.name == *name)
+    }
+    fn has_role(&self, account: &AccountId, name: &PrincipalName) -> bool {
+        self.0.role(account, name).is_some_and(|role| role.name == *name)
+    }
+    fn has_repository(&self, account: &AccountId, name: &RepositoryName) -> bool {
+        self.0.repository(account, name).is_some_and(|repository| repository.name == *name)
+    }
+    fn has_ref_at_or_below(&self, _: &AccountId, _: &RepositoryName, _: &[u8]) -> bool {
+        // A branch that a policy names may be yet to come; the directory does not hold refs.
+        true
+    }
+}

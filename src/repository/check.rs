@@ -1,0 +1,165 @@
+//! Checking a stored repository from the ground up: that its keys open, that its log is a chain and readable, that every
+//! live file authenticates, that every object is what its id says, and that what refs reach is there and served.
+//!
+//! It reads past everything that is held in memory, names each damage and goes on.
+
+use crate::names::{AccountId, ObjectId, RefName};
+use crate::store::Store;
+use crate::store::file::FileMeta;
+
+use super::handle::{Repository, entry_hash, reached};
+use super::log::ServedFile;
+use super::object::{for_each_link, object_id};
+use super::objects::Served;
+use super::pack::oid_hash::raw;
+use super::pack::read::Place;
+
+/// What was looked at, and what is wrong with it.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Log entries.
+    pub n_entries: usize,
+    /// Sealed files.
+    pub n_files: usize,
+    /// Objects.
+    pub n_objects: usize,
+    /// One line for each damage, for people.
+    pub damage: Vec<String>,
+}
+
+/// Damages that are listed of one repository.
+const MAX_LISTED: usize = 100;
+
+/// Checks a repository. Blocks, for minutes on a very large one.
+pub fn check(store: &Store, account: &AccountId, id: &[u8; 16], first_head: &RefName) -> Checked {
+    let mut out = Checked::default();
+    let keys = match store.repository_keys(account, id) {
+        Ok(keys) => keys,
+        Err(error) => {
+            out.add(&error);
+            return out;
+        }
+    };
+    match store.wait(store.catalog().read_log(id, 0)) {
+        Ok(entries) => {
+            let mut previous = [0; 32];
+            for (i, entry) in entries.iter().enumerate() {
+                out.n_entries += 1;
+                let hash = entry_hash(id, entry.generation, &entry.previous_hash, &entry.sealed);
+                if entry.generation != i as i64 + 1 || entry.previous_hash != previous || entry.hash != hash {
+                    out.line(format!("the log is broken at generation {}", entry.generation));
+                }
+                previous = entry.hash;
+            }
+        }
+        Err(error) => out.add(&error),
+    }
+    // Opened anew: what the server holds in memory proves nothing about the disk.
+    let repository = match Repository::open(store, account, *id, first_head) {
+        Ok(repository) => repository,
+        Err(error) => {
+            out.add(&error);
+            return out;
+        }
+    };
+    let snapshot = repository.snapshot();
+    for manifest in &snapshot.manifests {
+        let served = match &manifest.served {
+            ServedFile::All => None,
+            ServedFile::Bitmap { file, .. } => Some(*file),
+        };
+        let files: [Option<FileMeta>; 3] = [Some(manifest.pack), Some(manifest.index), served];
+        for meta in files.into_iter().flatten() {
+            out.n_files += 1;
+            if let Err(error) = store.open_file(&keys, &meta).and_then(|file| Ok(file.verify()?)) {
+                out.add(&error);
+            }
+        }
+    }
+    let objects = &snapshot.objects;
+    let mut reader = objects.reader(64 << 20);
+    for (i, pack) in objects.packs().iter().enumerate() {
+        for position in 0..pack.index.len() {
+            out.n_objects += 1;
+            let place = Place { pack: i as u32, position };
+            let id = ObjectId::from(pack.index.id(position));
+            let kind = pack.index.kind(position);
+            let data = match reader.read(place) {
+                Ok(data) => data,
+                Err(error) => {
+                    out.line(format!("object {id} cannot be read: {error}"));
+                    continue;
+                }
+            };
+            if object_id(kind, &data) != id {
+                out.line(format!("object {id} is another one than its id says"));
+            }
+            if objects.is_served(place) {
+                let mut missing = Vec::new();
+                let links = for_each_link(kind, &data, |_, target| {
+                    if objects.find_stored(&raw(target)).is_none() {
+                        missing.push(target.to_owned());
+                    }
+                });
+                if let Err(error) = links {
+                    out.line(format!("object {id}: {error}"));
+                }
+                for target in missing {
+                    out.line(format!("object {target} is missing, named by {kind} {id}"));
+                }
+            }
+        }
+    }
+    for (name, value) in snapshot.refs.iter() {
+        if objects.find(&raw(&value.id)).is_none() {
+            out.line(format!("{name} points at {}, which is not served", value.id));
+        }
+    }
+    // The served set against a walk, both ways where it claims to be exact.
+    if out.damage.is_empty() {
+        match reached(&snapshot) {
+            Ok(reached) => {
+                for (i, pack) in objects.packs().iter().enumerate() {
+                    let walked = reached.of_pack(i as u32);
+                    let n_beyond = match objects.served(i) {
+                        // Of an object in two packs either copy may be the one that the walk met.
+                        Served::All => (0..pack.index.len())
+                            .filter(|position| !walked.contains(*position))
+                            .filter(|position| {
+                                objects.find_stored(&pack.index.id(*position))
+                                    == Some(Place { pack: i as u32, position: *position })
+                            })
+                            .count(),
+                        Served::Some(served) => (&**served - &walked).len() as usize,
+                    };
+                    if n_beyond > 0 {
+                        out.line(format!("{n_beyond} objects are served that no ref reaches"));
+                    }
+                }
+            }
+            Err(error) => out.add(&error),
+        }
+    }
+    out
+}
+
+impl Checked {
+    fn line(&mut self, line: String) {
+        if self.damage.len() < MAX_LISTED {
+            self.damage.push(line);
+        } else if self.damage.len() == MAX_LISTED {
+            self.damage.push("and more".into());
+        }
+    }
+
+    fn add(&mut self, error: &(dyn std::error::Error + 'static)) {
+        let mut line = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            line.push_str(": ");
+            line.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        self.line(line);
+    }
+}

@@ -1,0 +1,332 @@
+//! What is refused, with a reason that a person understands, and changes nothing.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::{Person, TestHost, text};
+
+/// Everything that refs show, to prove that a refusal changed nothing.
+fn refs(person: &Person, folder: &Path, url: &str) -> String {
+    person.git(folder, &["ls-remote", url])
+}
+
+// B1 B2 B3
+#[test]
+fn only_what_refs_reach_is_served_and_refusals_are_alike() {
+    let host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    host.admin(&["repo", "create", "shop"]);
+    host.admin(&["repo", "create", "other"]);
+    let work = host.path("work");
+    alice.history(&work);
+    alice.git(&work, &["push", "-q", &alice.https("shop"), "main", "side"]);
+    std::fs::write(work.join("secret"), "secret\n").unwrap();
+    alice.git(&work, &["checkout", "-q", "-b", "secret"]);
+    alice.git(&work, &["add", "."]);
+    alice.git(&work, &["commit", "-q", "-m", "secret"]);
+    let secret = alice.git(&work, &["rev-parse", "HEAD"]).trim().to_string();
+    let blob = alice.git(&work, &["rev-parse", "HEAD:secret"]).trim().to_string();
+    let tree = alice.git(&work, &["rev-parse", "HEAD^{tree}"]).trim().to_string();
+    alice.git(&work, &["push", "-q", &alice.https("other"), "secret"]);
+    alice.git(&work, &["push", "-q", &alice.https("shop"), "secret"]);
+    let random = "0123456789012345678901234567890123456789";
+    let fetch = |url: &str, version: &str, id: &str| {
+        let clone = tempfile::tempdir_in(host.path("")).unwrap();
+        alice.git(clone.path(), &["init", "-q"]);
+        let version = format!("protocol.version={version}");
+        let output = alice.try_git(clone.path(), &["-c", &version, "fetch", url, id]);
+        (output.status.success(), text(&output.stderr).replace(id, "ID"))
+    };
+    for id in [&secret, &blob, &tree] {
+        assert!(fetch(&alice.https("shop"), "2", id).0, "a served object is fetched by its id");
+    }
+    alice.git(&work, &["push", "-q", &alice.https("shop"), ":secret"]);
+    for url in [alice.https("shop"), alice.ssh("shop")] {
+        for version in ["0", "1", "2"] {
+            let (ok, expected) = fetch(&url, version, random);
+            assert!(!ok);
+            for id in [&secret, &blob, &tree] {
+                let (ok, said) = fetch(&url, version, id);
+                assert!(!ok, "version {version} served {id}");
+                assert_eq!(said, expected, "the refusal tells whether the object exists");
+            }
+        }
+    }
+    // What the deleted branch shared with others is served as before.
+    let shared = alice.git(&work, &["rev-parse", "main:README"]).trim().to_string();
+    assert!(fetch(&alice.https("shop"), "2", &shared).0);
+    // And a push that leans on the rest goes through, since it brings it again.
+    alice.git(&work, &["push", "-q", &alice.https("shop"), "secret"]);
+    assert!(fetch(&alice.https("shop"), "2", &blob).0);
+    host.admin(&["fsck"]);
+}
+
+/// Sends `body` to receive-pack as a push that creates `refs/heads/new` at `id`; gives the answer.
+fn raw_push(person: &Person, url: &str, id: &str, pack: &[u8]) -> String {
+    let line = format!("{} {id} refs/heads/new\0report-status side-band-64k", "0".repeat(40));
+    let mut body = format!("{:04x}{line}0000", line.len() + 4).into_bytes();
+    body.extend_from_slice(pack);
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (credentials, rest) = rest.split_once('@').unwrap();
+    let script = r#"
+import base64, http.client, os, ssl, sys, urllib.parse
+host, path, credentials, ca = sys.argv[1:5]
+context = ssl.create_default_context(cafile=ca)
+connection = http.client.HTTPSConnection(host, context=context)
+connection.request("POST", path + "/git-receive-pack", body=sys.stdin.buffer.read(), headers={
+    "Authorization": "Basic " + base64.b64encode(urllib.parse.unquote(credentials).encode()).decode(),
+    "Content-Type": "application/x-git-receive-pack-request"})
+response = connection.getresponse()
+sys.stdout.buffer.write(str(response.status).encode() + b" " + response.read())
+"#;
+    assert_eq!(scheme, "https");
+    let (address, path) = rest.split_once('/').unwrap();
+    let ca = person.command("x").get_envs().find(|(key, _)| *key == "GIT_SSL_CAINFO").unwrap().1.unwrap().to_owned();
+    let mut python = Command::new("python3")
+        .args(["-c", script, address, &format!("/{path}"), credentials])
+        .arg(ca)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    python.stdin.take().unwrap().write_all(&body).unwrap();
+    text(&python.wait_with_output().unwrap().stdout)
+}
+
+// B5 B6 B7
+#[test]
+fn damaged_and_hostile_packs_are_refused_in_plain_words() {
+    let host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    host.admin(&["repo", "create", "shop"]);
+    let work = host.path("work");
+    alice.history(&work);
+    let url = alice.https("shop");
+    alice.git(&work, &["push", "-q", &url, "main~10:refs/heads/main"]);
+    let before = refs(&alice, &work, &url);
+    let id = alice.git(&work, &["rev-parse", "main"]).trim().to_string();
+    let pack_of = |revisions: &str| {
+        let mut git = alice
+            .command("git")
+            .args(["pack-objects", "--revs", "--stdout", "-q"])
+            .current_dir(&work)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        git.stdin.take().unwrap().write_all(revisions.as_bytes()).unwrap();
+        git.wait_with_output().unwrap().stdout
+    };
+    let good = pack_of("main\n");
+    let mut flipped = good.clone();
+    let middle = good.len() / 2;
+    flipped[middle] ^= 0xff;
+    let mut bad_sum = good.clone();
+    *bad_sum.last_mut().unwrap() ^= 1;
+    let mut trailing = good.clone();
+    trailing.extend_from_slice(b"more");
+    let mut huge_count = good.clone();
+    huge_count[8..12].copy_from_slice(&u32::MAX.to_be_bytes());
+    let mut bomb = b"PACK\0\0\0\x02\0\0\0\x01".to_vec();
+    bomb.extend_from_slice(&[0xbf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]);
+    // The tip alone: its tree and parents are missing.
+    let lonely = pack_of("main\n^main^@\n");
+    for (what, pack, expected) in [
+        ("cut off", &good[..good.len() / 2], "cut off"),
+        ("flipped", &flipped[..], "pack"),
+        ("bad checksum", &bad_sum[..], "checksum"),
+        ("trailing garbage", &trailing[..], "follow the end"),
+        ("count", &huge_count[..], "too much"),
+        ("size", &bomb[..], "too much"),
+        ("no pack", b"HELLO, this is not a pack, it is only text"[..].as_ref(), "not a pack"),
+        ("missing", &lonely[..], ""),
+    ] {
+        let said = raw_push(&alice, &url, &id, pack);
+        if what == "missing" {
+            // Complete against what is there, or refused as incomplete: `main~10` is there, the nine between are not.
+            assert!(said.contains("missing"), "{what}: {said}");
+        } else {
+            assert!(
+                said.contains("unpack ") && !said.contains("unpack ok") && said.contains(expected),
+                "{what}: {said}"
+            );
+        }
+        assert_eq!(refs(&alice, &work, &url), before, "{what} changed refs");
+    }
+    let said = raw_push(&alice, &url, &id, &good);
+    assert!(said.contains("unpack ok") && said.contains("ok refs/heads/new"), "{said}");
+    host.admin(&["fsck"]);
+}
+
+// A6 A7
+#[test]
+fn git_folders_in_disguise_are_refused() {
+    let host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    host.admin(&["repo", "create", "shop"]);
+    let work = host.path("work");
+    alice.history(&work);
+    let blob = alice.git(&work, &["rev-parse", "main:README"]).trim().to_string();
+    let tree = alice.git(&work, &["rev-parse", "main:src"]).trim().to_string();
+    for url in [alice.https("shop"), alice.ssh("shop")] {
+        for (mode, name) in [
+            ("100644 blob", ".git"),
+            ("100644 blob", ".GIT"),
+            ("100644 blob", "git~1"),
+            ("040000 tree", ".git::$INDEX_ALLOCATION"),
+            ("100644 blob", ".git "),
+            ("100644 blob", ".git."),
+            ("100644 blob", ".g\u{200c}it"),
+            ("040000 tree", ".."),
+            ("040000 tree", "."),
+            ("120000 blob", ".gitmodules"),
+        ] {
+            let id = if mode.ends_with("tree") { &tree } else { &blob };
+            let mut git = alice
+                .command("git")
+                .args(["hash-object", "-t", "tree", "--literally", "-w", "--stdin"])
+                .current_dir(&work)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut raw = format!("{} {name}\0", mode.split(' ').next().unwrap().trim_start_matches('0')).into_bytes();
+            raw.extend((0..20).map(|i| u8::from_str_radix(&id[i * 2..i * 2 + 2], 16).unwrap()));
+            git.stdin.take().unwrap().write_all(&raw).unwrap();
+            let bad = text(&git.wait_with_output().unwrap().stdout).trim().to_string();
+            let commit = alice.git(&work, &["commit-tree", "-m", "x", &bad]).trim().to_string();
+            let said = alice.git_fails(&work, &["push", &url, &format!("{commit}:refs/heads/bad")]);
+            assert!(said.contains(&bad) || said.contains("tree"), "{name:?}: {said}");
+            assert_eq!(refs(&alice, &work, &url), "", "{name:?}");
+        }
+    }
+}
+
+// B8 B14
+#[test]
+fn names_that_are_not_for_pushing() {
+    let host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    host.admin(&["repo", "create", "shop"]);
+    let work = host.path("work");
+    alice.history(&work);
+    let url = alice.ssh("shop");
+    alice.git(&work, &["push", "-q", &url, "main", "main:refs/heads/topic"]);
+    let before = refs(&alice, &work, &url);
+    for name in [
+        "refs/pull/1/head",
+        "refs/internal/x",
+        "refs/reviews/x",
+        "refs/remotes/origin/x",
+        "refs/heads/main/x",
+        "refs/heads/Main",
+        "refs/heads/TOPIC",
+        "refs/heads/-h",
+    ] {
+        let said = alice.git_fails(&work, &["push", &url, &format!("HEAD:{name}")]);
+        assert!(
+            said.contains("remote rejected") || said.contains("invalid") || said.contains("not a valid"),
+            "{name}: {said}"
+        );
+        assert_eq!(refs(&alice, &work, &url), before, "{name}");
+    }
+}
+
+// C8
+#[test]
+fn absent_and_forbidden_look_alike_and_strangers_stay_outside() {
+    let host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    host.admin(&["repo", "create", "shop"]);
+    host.admin(&["account", "create", "partner", "--id", "222222222222"]);
+    host.admin(&["--account", "222222222222", "repo", "create", "theirs"]);
+    let here = host.path("");
+    let base = alice.https("x").replace("/v1/repos/x", "");
+    let said = |path: &str| {
+        let output = alice.try_git(&here, &["ls-remote", &format!("{base}{path}")]);
+        assert!(!output.status.success(), "{path}");
+        text(&output.stderr).replace(path, "PATH")
+    };
+    assert_eq!(said("/222222222222/theirs.git"), said("/222222222222/nothing.git"));
+    assert_eq!(said("/222222222222/theirs.git"), said("/333333333333/nothing.git"));
+    alice.git(&here, &["ls-remote", &format!("{base}/111111111111/shop.git")]);
+    // Nobody, and somebody with the wrong password.
+    let host_part = base.split_once('@').unwrap().1;
+    for credentials in ["nobody:nothing", "alice-at-111111111111:wrong"] {
+        let output = alice.try_git(&here, &["ls-remote", &format!("https://{credentials}@{host_part}/v1/repos/shop")]);
+        assert!(!output.status.success());
+        assert!(text(&output.stderr).contains("Authentication failed"), "{}", text(&output.stderr));
+    }
+    // A disabled user is out at once, on both doors.
+    host.admin(&["--account", "111111111111", "user", "disable", "alice"]);
+    assert!(!alice.try_git(&here, &["ls-remote", &alice.https("shop")]).status.success());
+    assert!(!alice.try_git(&here, &["ls-remote", &alice.ssh("shop")]).status.success());
+    host.admin(&["--account", "111111111111", "user", "enable", "alice"]);
+    alice.git(&here, &["ls-remote", &alice.ssh("shop")]);
+}
+
+// D1 D7
+#[test]
+fn policies_are_changed_checked_and_explained() {
+    let host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    let bob = host.person("bob", &["developers", "senior-developers"]);
+    host.admin(&["repo", "create", "shop"]);
+    let work = host.path("work");
+    alice.history(&work);
+    let said = alice.git_fails(&work, &["push", &alice.ssh("shop"), "HEAD:refs/heads/production"]);
+    let decision = said.split("decision ").nth(1).unwrap().split_whitespace().next().unwrap().to_string();
+    let told = host.admin(&["policy", "explain", &decision]);
+    assert!(told.contains("refused") && told.contains("alice") && told.contains("refs/heads/production"), "{told}");
+    bob.git(&work, &["push", "-q", &bob.https("shop"), "main"]);
+    bob.git(&work, &["push", "-q", &bob.https("shop"), "HEAD:refs/heads/production"]);
+    for person in [&alice, &bob] {
+        for arguments in [
+            vec!["push", "--force", "URL", "HEAD~1:refs/heads/production"],
+            vec!["push", "URL", ":refs/heads/production"],
+        ] {
+            let url = person.ssh("shop");
+            let arguments: Vec<&str> =
+                arguments.into_iter().map(|word| if word == "URL" { &url[..] } else { word }).collect();
+            assert!(person.git_fails(&work, &arguments).contains("denied by policy"));
+        }
+    }
+    // A broken file changes nothing, and says where.
+    let file = host.path("policies/111111111111/mine.cedar");
+    std::fs::write(&file, "@id(\"mine\")\nforbid (principal, action, resource)\nwhen { principal.nothing };\n")
+        .unwrap();
+    let output = host.try_admin(&["policy", "apply"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(said.contains("mine.cedar:"), "{said}");
+    alice.git(&work, &["push", "-q", &alice.https("shop"), "HEAD:refs/heads/before"]);
+    // A misspelled group is noticed; a good file binds at once.
+    std::fs::write(&file, "@id(\"mine\")\nforbid (principal, action in Action::\"codecommit:ChangeRef\", resource)\nunless { principal in Group::\"111111111111/senoir-developers\" };\n").unwrap();
+    assert_eq!(host.try_admin(&["policy", "check"]).status.code(), Some(1));
+    std::fs::write(&file, "@id(\"mine\")\n@advice(\"ask bob\")\nforbid (principal, action in Action::\"codecommit:ChangeRef\", resource)\nunless { principal in Group::\"111111111111/senior-developers\" };\n").unwrap();
+    host.admin(&["policy", "apply"]);
+    let said = alice.git_fails(&work, &["push", &alice.https("shop"), "HEAD:refs/heads/after"]);
+    assert!(said.contains("denied by policy mine") && said.contains("ask bob"), "{said}");
+    bob.git(&work, &["push", "-q", &bob.https("shop"), "HEAD:refs/heads/after"]);
+    assert!(host.admin(&["policy", "generations"]).lines().count() >= 2);
+}
+
+// J5 D9
+#[test]
+fn deleted_repositories_are_gone_for_good() {
+    let host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    host.admin(&["repo", "create", "shop"]);
+    let work = host.path("work");
+    alice.history(&work);
+    alice.git(&work, &["push", "-q", &alice.ssh("shop"), "main"]);
+    let keys = || std::fs::read_dir(host.path("keys/keyring")).unwrap().count();
+    let before = keys();
+    host.admin(&["repo", "delete", "shop"]);
+    assert_eq!(keys(), before - 1, "the repository's key is destroyed");
+    assert!(alice.git_fails(&work, &["ls-remote", &alice.ssh("shop")]).contains("not found"));
+    assert!(!host.try_admin(&["repo", "create", "shop"]).status.success(), "the name is not given again");
+    assert!(!host.try_admin(&["repo", "create", "SHOP"]).status.success());
+    assert_eq!(host.try_admin(&["fsck"]).status.code(), Some(0));
+}
