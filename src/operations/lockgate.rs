@@ -313,9 +313,12 @@ fn pull_error(error: git_pull::PullError) -> TransferError {
 /// Repositories in use, the least recently used given up when there are many.
 #[derive(Default)]
 struct Repositories {
-    open: Mutex<HashMap<[u8; 16], (Arc<Repository>, u64)>>,
+    /// With the turn of their last use.
+    open: Mutex<HashMap<[u8; 16], Held>>,
     opening: Mutex<()>,
 }
+
+type Held = (Arc<Repository>, u64);
 
 /// How many repositories are held open.
 const HELD_REPOSITORIES: usize = 256;

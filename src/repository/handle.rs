@@ -94,6 +94,9 @@ pub struct PublishWith {
     pub policy_generation: Option<i64>,
 }
 
+/// What a publish appends.
+pub type Change = (LogEntry, PublishWith);
+
 /// How long files stay that only history needs, in milliseconds: thirty days.
 pub const RETENTION_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
@@ -183,7 +186,7 @@ impl Repository {
     /// someone else was faster. Gives the snapshot with the change, or the one without if there was none. Blocks.
     pub fn publish<E: From<RepositoryError>>(
         &self,
-        build: &mut dyn FnMut(&Snapshot) -> Result<Option<(LogEntry, PublishWith)>, E>,
+        build: &mut dyn FnMut(&Snapshot) -> Result<Option<Change>, E>,
     ) -> Result<Arc<Snapshot>, E> {
         let _queue = self.publishing.lock();
         for _ in 0..16 {

@@ -120,12 +120,8 @@ pub(super) fn run(
                 },
             };
             let mut questions = Vec::new();
-            for (words, action) in [("read", Action::git_pull())] {
-                questions.push((
-                    words.to_string(),
-                    Question::of(action, ResourceFacts::Repository(repository.clone()), ContextFacts::Plain),
-                ));
-            }
+            let whole = ResourceFacts::Repository(repository.clone());
+            questions.push(("read".to_string(), Question::of(Action::git_pull(), whole, ContextFacts::Plain)));
             for (branch, changes) in [
                 (
                     "refs/heads/topic",

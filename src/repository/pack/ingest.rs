@@ -710,7 +710,7 @@ impl<'a> Resolver<'a> {
                     failed.store(true, Ordering::Relaxed);
                     return Err(error);
                 }
-                if i % 256 == 0 {
+                if i.is_multiple_of(256) {
                     report(n_done.load(Ordering::Relaxed) as u32);
                 }
             }
