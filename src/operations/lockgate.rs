@@ -28,6 +28,9 @@ use crate::repository::pack::ingest::IngestLimits;
 use crate::store::faults::Faults;
 use crate::store::{Store, StoreOptions};
 
+/// Refs that an import lists as left out before it only counts them.
+const SHOWN_SKIPPED_REFS: usize = 20;
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// One server's inside.
@@ -214,7 +217,19 @@ impl AdminHost for Lockgate {
         let import = |repository: &Repository, source: &ImportSource, progress: &mut dyn FnMut(&str)| {
             let report = import::import(repository, source, &limits, "administrator", progress)
                 .map_err(|error| AdminFailure::from_error(&error))?;
-            Ok((report.text(), report.json()))
+            let mut text =
+                format!("imported {} refs and {} objects; HEAD is {}", report.n_refs, report.n_objects, report.head);
+            for (name, why) in report.skipped_refs.iter().take(SHOWN_SKIPPED_REFS) {
+                text.push_str(&format!("\nleft out {name}: {why}"));
+            }
+            if report.skipped_refs.len() > SHOWN_SKIPPED_REFS {
+                text.push_str(&format!("\nand {} more", report.skipped_refs.len() - SHOWN_SKIPPED_REFS));
+            }
+            let skipped: Vec<&str> = report.skipped_refs.iter().map(|(name, _)| name.as_str()).collect();
+            let json = serde_json::json!({
+                "refs": report.n_refs, "objects": report.n_objects, "head": report.head.to_string(), "skipped": skipped,
+            });
+            Ok((text, json))
         };
         let context = AdminContext {
             store: &self.store,

@@ -327,19 +327,31 @@ fn nothing_that_was_pushed_is_on_disk_in_the_clear() {
     let work = host.path("work");
     std::fs::create_dir_all(&work).unwrap();
     alice.git(&work, &["init", "-q"]);
-    std::fs::create_dir_all(work.join("canary-folder-9f3a")).unwrap();
-    std::fs::write(work.join("canary-folder-9f3a/canary-file-9f3a"), "canary-content-9f3a\n".repeat(3)).unwrap();
+    std::fs::create_dir_all(work.join("canary-folder-9f3a7c41d2b8")).unwrap();
+    std::fs::write(
+        work.join("canary-folder-9f3a7c41d2b8/canary-file-9f3a7c41d2b8"),
+        "canary-content-9f3a7c41d2b8\n".repeat(3),
+    )
+    .unwrap();
     alice.git(&work, &["add", "."]);
-    alice.git(&work, &["commit", "-q", "-m", "canary-message-9f3a"]);
-    alice.git(&work, &["push", "-q", &alice.ssh("shop"), "HEAD:refs/heads/canary-branch-9f3a"]);
+    alice.git(&work, &["commit", "-q", "-m", "canary-message-9f3a7c41d2b8"]);
+    alice.git(&work, &["push", "-q", &alice.ssh("shop"), "HEAD:refs/heads/canary-branch-9f3a7c41d2b8"]);
     alice.git_fails(
         &work,
-        &["push", "-q", "-o", "canary-option-9f3a", &alice.ssh("shop"), "HEAD:refs/heads/production"],
+        &["push", "-q", "-o", "canary-option-9f3a7c41d2b8", &alice.ssh("shop"), "HEAD:refs/heads/production"],
     );
     let scan = |host: &TestHost, when: &str| {
         for folder in ["data", "keys", "server.log"] {
             visit(&host.path(folder), &mut |path, bytes| {
-                for canary in ["9f3a", "OWYzYQ", "production"] {
+                // The mark as it is, in base64 at each of the three alignments, in hexadecimal, and a ref name.
+                for canary in [
+                    "9f3a7c41d2b8",
+                    "OWYzYTdjNDFkMmI4",
+                    "lmM2E3YzQxZDJiO",
+                    "5ZjNhN2M0MWQyYj",
+                    "396633613763343164326238",
+                    "refs/heads/production",
+                ] {
                     assert!(
                         !bytes.windows(canary.len()).any(|window| window == canary.as_bytes()),
                         "{canary} in {} {when}",

@@ -1,6 +1,7 @@
 //! What a user sees: real `git` and `ssh` against a server of one's own, each test with its own folders, keys and ports.
 
 mod clone_and_push;
+mod first_start;
 mod import_and_fsck;
 mod module_arrows;
 mod refusals;

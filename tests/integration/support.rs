@@ -113,14 +113,6 @@ impl TestHost {
         self.lockgate(arguments).output().expect("lockgate runs")
     }
 
-    /// The administrator of the first start.
-    pub fn administrator(&self) -> Person {
-        let json = std::fs::read_to_string(self.path("keys/admin.json")).expect("admin.json");
-        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-        let credentials = (json["gitUserName"].as_str().unwrap().into(), json["gitPassword"].as_str().unwrap().into());
-        self.person_with("admin", Some(credentials))
-    }
-
     /// A new user in these groups, with an SSH key and Git credentials.
     pub fn person(&self, name: &str, groups: &[&str]) -> Person {
         let mut arguments = vec!["user", "create", name];

@@ -1,257 +1,327 @@
-//! A repository on this machine, read as files: HEAD, loose and packed refs, packs, loose objects. One pack stream is made of
-//! it: the packs' entries one after another as they lie (offset deltas stay right, since each pack stays in one piece), then
-//! the loose objects. Nothing in the folder is run, and symbolic links among refs are not followed.
+//! A Git repository in a folder of this machine, read file by file: refs, packs, loose objects, as one stream in pack form.
+//!
+//! No Git program runs and no configuration is obeyed; of `config` only the two settings are looked at that say whether the
+//! repository can be read at all. Symbolic links are not followed and `objects/info/alternates` is not read, so that a
+//! folder made by someone else cannot lend files of this machine (attack checklist A11, F2).
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+mod loose;
+mod pack_files;
+mod refs;
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use flate2::read::ZlibDecoder;
-use flate2::write::ZlibEncoder;
+use rustix::fs::OFlags;
 use sha1::Digest;
 
-use super::{ImportError, Source};
-use crate::names::ObjectId;
-use crate::repository::object::ObjectKind;
-use crate::repository::pack::entry::{EntryHeader, EntryKind};
+use self::loose::{LooseEncoder, LooseObjects};
+use self::pack_files::PackFile;
+use super::selection::SourceRefs;
+use crate::names::escape_for_people;
+use crate::repository::pack::ingest::IngestLimits;
 
-/// Largest loose object that is taken, in bytes.
-const MAX_LOOSE_BYTES: u64 = 512 << 20;
-const MAX_REF_FILES: usize = 1_000_000;
+/// Why a folder cannot be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// Not a repository.
+    #[error("`{path}` is not a Git repository: {reason}")]
+    NotARepository {
+        /// Which folder.
+        path: String,
+        /// What is missing.
+        reason: &'static str,
+    },
+    /// A kind of repository that is not read.
+    #[error("`{path}` cannot be imported: {reason}")]
+    NotSupported {
+        /// Which folder.
+        path: String,
+        /// What it is.
+        reason: &'static str,
+    },
+    /// A file that cannot be read.
+    #[error("failed to read `{path}`")]
+    Read {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("`{path}` is damaged: {reason}")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// More of something than is read.
+    #[error("`{path}` has too many {what}: at most {limit} are read")]
+    TooMany {
+        /// Which folder.
+        path: String,
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+}
 
-pub(super) fn open(path: &Path) -> Result<Source<'static>, ImportError> {
-    let bad = |reason: &str| ImportError::BadFolder { path: path.to_path_buf(), reason: reason.to_string() };
-    let folder = if path.join("objects").is_dir() { path.to_path_buf() } else { path.join(".git") };
-    if !folder.join("objects").is_dir() || !folder.join("HEAD").exists() {
-        return Err(bad("it is no Git repository"));
+impl LocalError {
+    fn read(path: &Path, source: io::Error) -> LocalError {
+        LocalError::Read { path: shown(path), source }
     }
-    if folder.join("reftable").exists() {
-        return Err(bad("its refs are a reftable, which is not read; convert it: git refs migrate --ref-format=files"));
+
+    fn damaged(path: &Path, reason: &'static str) -> LocalError {
+        LocalError::Damaged { path: shown(path), reason }
     }
-    if folder.join("shallow").exists() {
-        return Err(bad("it is a shallow clone; complete it first: git fetch --unshallow"));
+}
+
+fn shown(path: &Path) -> String {
+    escape_for_people(path.as_os_str().as_encoded_bytes(), 500)
+}
+
+/// Most bytes of the small files that are read whole.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// A repository's folder.
+pub(super) struct LocalRepository {
+    /// The folder with `objects` and `refs` in it.
+    folder: PathBuf,
+    shown: String,
+    has_alternates: bool,
+    has_cruft: bool,
+}
+
+impl LocalRepository {
+    /// Finds the repository at `path`: bare, or a work tree with `.git` in it. Refuses kinds that cannot be imported.
+    pub(super) fn open(path: &Path) -> Result<LocalRepository, LocalError> {
+        let not_one = |reason| LocalError::NotARepository { path: shown(path), reason };
+        let root = path.canonicalize().map_err(|source| LocalError::read(path, source))?;
+        let dot_git = root.join(".git");
+        let folder = match metadata(&dot_git)? {
+            Some(found) if found.is_dir() => dot_git,
+            Some(_) => {
+                return Err(LocalError::NotSupported {
+                    path: shown(path),
+                    reason: "its .git is a link: a linked work tree or a submodule; give the folder that it links to",
+                });
+            }
+            None => root,
+        };
+        for (name, reason) in [("objects", "there is no folder `objects`"), ("refs", "there is no folder `refs`")] {
+            if !metadata(&folder.join(name))?.is_some_and(|found| found.is_dir()) {
+                return Err(not_one(reason));
+            }
+        }
+        if metadata(&folder.join("HEAD"))?.is_none() {
+            return Err(not_one("there is no `HEAD`"));
+        }
+        let has_alternates = metadata(&folder.join("objects/info/alternates"))?.is_some();
+        let mut repository = LocalRepository { folder, shown: shown(path), has_alternates, has_cruft: false };
+        repository.refuse_other_kinds()?;
+        let files = pack_files::list(&repository.folder)?;
+        if files.iter().any(|file| file.is_promisor) {
+            return Err(repository.not_supported("it is a partial clone, which leaves objects out"));
+        }
+        repository.has_cruft = files.iter().any(|file| file.is_cruft);
+        Ok(repository)
     }
-    let config = fs::read_to_string(folder.join("config")).unwrap_or_default().to_ascii_lowercase();
-    if config.contains("objectformat") && config.contains("sha256") {
-        return Err(bad("it uses SHA-256, which is not supported yet"));
+
+    fn not_supported(&self, reason: &'static str) -> LocalError {
+        LocalError::NotSupported { path: self.shown.clone(), reason }
     }
-    let packs_folder = folder.join("objects/pack");
-    let mut packs: Vec<PathBuf> = Vec::new();
-    if packs_folder.is_dir() {
-        for entry in fs::read_dir(&packs_folder)? {
-            let path = entry?.path();
-            match path.extension().and_then(|extension| extension.to_str()) {
-                Some("pack") => packs.push(path),
-                Some("promisor") => return Err(bad("it is a partial clone; clone it whole first")),
+
+    fn refuse_other_kinds(&self) -> Result<(), LocalError> {
+        if metadata(&self.folder.join("reftable"))?.is_some() {
+            return Err(self.not_supported("it keeps its refs in a reftable"));
+        }
+        if metadata(&self.folder.join("shallow"))?.is_some_and(|found| found.len() > 0) {
+            return Err(self.not_supported("it is shallow: its history is cut off"));
+        }
+        let path = self.folder.join("config");
+        if metadata(&path)?.is_none() {
+            return Ok(());
+        }
+        for (key, value) in extensions(&read_small(&path, MAX_CONFIG_BYTES)?) {
+            match (key.as_str(), value.as_str()) {
+                ("objectformat", "sha1") | ("refstorage", "files") => {}
+                ("objectformat", _) => return Err(self.not_supported("its object ids are not SHA-1")),
+                ("refstorage", _) => return Err(self.not_supported("it keeps its refs in another way than files")),
+                ("partialclone", _) => {
+                    return Err(self.not_supported("it is a partial clone, which leaves objects out"));
+                }
                 _ => {}
             }
         }
+        Ok(())
     }
-    packs.sort();
-    let refs = read_refs(&folder)?;
-    let head = fs::read_to_string(folder.join("HEAD"))?;
-    let head = head.trim().strip_prefix("ref: ").map(|name| name.trim().as_bytes().to_vec());
-    let pack = LocalPack::new(&folder, packs)?;
-    Ok(Source { refs, head, pack: Box::new(pack) })
-}
 
-fn read_refs(folder: &Path) -> Result<Vec<(Vec<u8>, ObjectId)>, ImportError> {
-    let mut refs: BTreeMap<Vec<u8>, ObjectId> = BTreeMap::new();
-    let mut symbolic: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    if let Ok(text) = fs::read(folder.join("packed-refs")) {
-        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"#") && !line.starts_with(b"^"))
-        {
-            if let Some((id, name)) = line.split_at_checked(40)
-                && let (Ok(id), Some(name)) = (ObjectId::from_hex(id), name.strip_prefix(b" "))
-            {
-                refs.insert(name.to_vec(), id);
-            }
-        }
+    /// The folder as the administrator gave it, safe to show.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
     }
-    let mut stack = vec![folder.join("refs")];
-    let mut n_files = 0;
-    while let Some(next) = stack.pop() {
-        for entry in fs::read_dir(&next)? {
-            let entry = entry?;
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                stack.push(entry.path());
-            } else if kind.is_file() {
-                n_files += 1;
-                if n_files > MAX_REF_FILES {
-                    return Err(io::Error::other("there are more than a million loose refs").into());
-                }
-                let path = entry.path();
-                let relative = path.strip_prefix(folder).map_err(io::Error::other)?;
-                let name = std::os::unix::ffi::OsStrExt::as_bytes(relative.as_os_str()).to_vec();
-                let mut text = Vec::new();
-                File::open(&path)?.take(4096).read_to_end(&mut text)?;
-                let text = text.trim_ascii();
-                if let Some(target) = text.strip_prefix(b"ref: ") {
-                    symbolic.push((name, target.to_vec()));
-                } else if let Ok(id) = ObjectId::from_hex(text) {
-                    refs.insert(name, id);
-                }
-            }
-        }
-    }
-    for (name, target) in symbolic {
-        if let Some(id) = refs.get(&target).copied() {
-            refs.insert(name, id);
-        }
-    }
-    Ok(refs.into_iter().collect())
-}
 
-/// All objects of a folder as one pack.
-struct LocalPack {
-    hasher: sha1::Sha1,
-    /// What is to be given out next.
-    ready: Vec<u8>,
-    at: usize,
-    packs: Vec<PathBuf>,
-    current: Option<io::Take<BufReader<File>>>,
-    loose: Vec<(PathBuf, String)>,
-    is_finished: bool,
-}
+    /// Whether it borrows objects from elsewhere.
+    pub(super) fn has_alternates(&self) -> bool {
+        self.has_alternates
+    }
 
-impl LocalPack {
-    fn new(folder: &Path, packs: Vec<PathBuf>) -> Result<LocalPack, ImportError> {
-        let mut n_objects = 0u64;
-        let mut packed = HashSet::new();
-        for pack in &packs {
-            let mut header = [0; 12];
-            File::open(pack)?.read_exact(&mut header)?;
-            if &header[..4] != b"PACK" {
-                return Err(io::Error::other(format!("{} is not a pack", pack.display())).into());
-            }
-            n_objects += u64::from(u32::from_be_bytes([header[8], header[9], header[10], header[11]]));
-            packed_ids(&pack.with_extension("idx"), &mut packed)?;
-        }
-        let mut loose = Vec::new();
-        for entry in fs::read_dir(folder.join("objects"))? {
-            let entry = entry?;
-            let prefix = entry.file_name().to_string_lossy().into_owned();
-            if prefix.len() != 2 || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                continue;
-            }
-            for file in fs::read_dir(entry.path())? {
-                let file = file?;
-                let hex = format!("{prefix}{}", file.file_name().to_string_lossy());
-                if let Ok(id) = ObjectId::from_hex(hex.as_bytes())
-                    && !packed.contains(id.as_bytes())
-                {
-                    loose.push((file.path(), hex));
-                }
+    /// Whether it has packs of objects that nothing needed when they were made.
+    pub(super) fn has_cruft(&self) -> bool {
+        self.has_cruft
+    }
+
+    /// Its refs and HEAD.
+    pub(super) fn refs(&self) -> Result<SourceRefs, LocalError> {
+        refs::read(&self.folder)
+    }
+
+    /// All its objects as one pack.
+    pub(super) fn pack_stream(&self, with_cruft: bool, limits: &IngestLimits) -> Result<LocalPack, LocalError> {
+        let mut packs = Vec::new();
+        for file in pack_files::list(&self.folder)? {
+            if with_cruft || !file.is_cruft {
+                packs.push(PackFile::open(&file.stem)?);
             }
         }
-        n_objects += loose.len() as u64;
-        let n_objects =
-            u32::try_from(n_objects).map_err(|_| io::Error::other("it has more objects than a pack can hold"))?;
+        let loose = LooseObjects::list(&self.folder, &packs, limits.max_objects)?;
+        let n_objects = packs.iter().map(|pack| u64::from(pack.n_objects)).sum::<u64>() + loose.len() as u64;
+        let too_many =
+            |_| LocalError::TooMany { path: self.shown.clone(), what: "objects", limit: limits.max_objects.into() };
+        let n_objects = u32::try_from(n_objects).map_err(too_many)?;
         let mut header = b"PACK\0\0\0\x02".to_vec();
         header.extend_from_slice(&n_objects.to_be_bytes());
-        let mut packs = packs;
-        packs.reverse();
-        let mut out = LocalPack {
-            hasher: sha1::Sha1::new(),
-            ready: Vec::new(),
-            at: 0,
-            packs,
-            current: None,
+        Ok(LocalPack {
+            packs: packs.into(),
             loose,
-            is_finished: false,
+            encoder: None,
+            buffer: header,
+            at: 0,
+            hasher: Some(sha1::Sha1::new()),
+        })
+    }
+}
+
+/// What stands at a path itself, links not followed; nothing if there is nothing.
+fn metadata(path: &Path) -> Result<Option<Metadata>, LocalError> {
+    match path.symlink_metadata() {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(source) => Err(LocalError::read(path, source)),
+    }
+}
+
+/// Opens a regular file, and neither a link nor a pipe that would keep us waiting.
+fn open_file(path: &Path) -> Result<File, LocalError> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(flags).expect("open flags are small numbers"))
+        .open(path)
+        .map_err(|source| LocalError::read(path, source))?;
+    let found = file.metadata().map_err(|source| LocalError::read(path, source))?;
+    if found.is_file() { Ok(file) } else { Err(LocalError::damaged(path, "it is not a file")) }
+}
+
+/// A file's bytes, if they are few.
+fn read_small(path: &Path, max_bytes: u64) -> Result<Vec<u8>, LocalError> {
+    let mut bytes = Vec::new();
+    open_file(path)?.take(max_bytes + 1).read_to_end(&mut bytes).map_err(|source| LocalError::read(path, source))?;
+    if bytes.len() as u64 > max_bytes { Err(LocalError::damaged(path, "it is too large")) } else { Ok(bytes) }
+}
+
+/// The settings of `[extensions]`, in lower case. Good enough for what Git itself writes there.
+fn extensions(config: &[u8]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut in_section = false;
+    for line in config.split(|b| *b == b'\n') {
+        let line = String::from_utf8_lossy(line.trim_ascii()).to_ascii_lowercase();
+        let mut rest = line.as_str();
+        if let Some(section) = rest.strip_prefix('[') {
+            let Some((name, after)) = section.split_once(']') else { continue };
+            in_section = name.trim() == "extensions";
+            rest = after.trim();
+        }
+        if in_section && !rest.is_empty() && !rest.starts_with(['#', ';']) {
+            let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
+            let value = value.split(['#', ';']).next().unwrap_or_default();
+            found.push((key.trim().to_string(), value.trim().trim_matches('"').to_string()));
+        }
+    }
+    found
+}
+
+/// All objects of a folder in pack form: the entries of each pack as they are, in one piece, so that the distances to their
+/// bases stay true; then the loose objects as entries of their own.
+pub(super) struct LocalPack {
+    packs: std::collections::VecDeque<PackFile>,
+    loose: LooseObjects,
+    encoder: Option<LooseEncoder>,
+    /// What comes next is `buffer[at..]`.
+    buffer: Vec<u8>,
+    at: usize,
+    /// Over all that was given out; gone once the trailer is.
+    hasher: Option<sha1::Sha1>,
+}
+
+const CHUNK_BYTES: usize = 256 << 10;
+
+impl LocalPack {
+    /// Fills the buffer again; leaves it empty at the end.
+    fn refill(&mut self) -> Result<(), LocalError> {
+        let Some(hasher) = &mut self.hasher else {
+            self.buffer.clear();
+            self.at = 0;
+            return Ok(());
         };
-        out.give(header);
-        Ok(out)
-    }
-
-    fn give(&mut self, bytes: Vec<u8>) {
-        self.hasher.update(&bytes);
-        self.ready = bytes;
+        hasher.update(&self.buffer);
+        self.buffer.clear();
         self.at = 0;
-    }
-
-    /// Makes the next part ready; nothing at the end.
-    fn next_part(&mut self) -> io::Result<()> {
-        loop {
-            if let Some(current) = &mut self.current {
-                let mut part = vec![0; 256 << 10];
-                let n = current.read(&mut part)?;
-                if n == 0 && current.limit() > 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+        while self.buffer.is_empty() {
+            if let Some(pack) = self.packs.front_mut() {
+                if !pack.read_entries(&mut self.buffer, CHUNK_BYTES)? {
+                    self.packs.pop_front();
                 }
-                if n > 0 {
-                    part.truncate(n);
-                    self.give(part);
-                    return Ok(());
+            } else if let Some(encoder) = &mut self.encoder {
+                if !encoder.step(&mut self.buffer, CHUNK_BYTES)? {
+                    self.encoder = None;
                 }
-                self.current = None;
-            } else if let Some(path) = self.packs.pop() {
-                let mut file = BufReader::new(File::open(&path)?);
-                let len = file.get_ref().metadata()?.len();
-                file.seek(SeekFrom::Start(12))?;
-                self.current = Some(file.take(len.saturating_sub(32)));
-            } else if let Some((path, hex)) = self.loose.pop() {
-                let entry =
-                    loose_entry(&path).map_err(|error| io::Error::other(format!("loose object {hex}: {error}")))?;
-                self.give(entry);
-                return Ok(());
-            } else {
-                if !self.is_finished {
-                    self.is_finished = true;
-                    let trailer: [u8; 20] = self.hasher.clone().finalize().into();
-                    self.ready = trailer.to_vec();
-                    self.at = 0;
-                }
-                return Ok(());
+            } else if let Some(path) = self.loose.next_path() {
+                self.encoder = Some(LooseEncoder::open(path, &mut self.buffer)?);
+            } else if let Some(hasher) = self.hasher.take() {
+                self.buffer.extend_from_slice(&hasher.finalize());
             }
         }
+        Ok(())
     }
 }
 
 impl Read for LocalPack {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.ready.len() && !self.is_finished {
-            self.next_part()?;
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.buffer.len() {
+            self.refill().map_err(io::Error::other)?;
         }
-        let n = buffer.len().min(self.ready.len() - self.at);
-        buffer[..n].copy_from_slice(&self.ready[self.at..self.at + n]);
+        let n = (self.buffer.len() - self.at).min(out.len());
+        out[..n].copy_from_slice(&self.buffer[self.at..self.at + n]);
         self.at += n;
         Ok(n)
     }
 }
 
-/// The ids that an index of version 2 lists; an index that cannot be read only costs duplicates.
-fn packed_ids(path: &Path, out: &mut HashSet<Vec<u8>>) -> io::Result<()> {
-    let Ok(bytes) = fs::read(path) else { return Ok(()) };
-    if !bytes.starts_with(b"\xfftOc\0\0\0\x02") {
-        return Ok(());
-    }
-    let Some(n) = bytes.get(8 + 255 * 4..8 + 256 * 4) else { return Ok(()) };
-    let n = u32::from_be_bytes([n[0], n[1], n[2], n[3]]) as usize;
-    if let Some(ids) = bytes.get(1032..1032 + n * 20) {
-        out.extend(ids.chunks_exact(20).map(<[u8]>::to_vec));
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A loose object as an entry of a pack: its header is another one, and the data is compressed anew without it.
-fn loose_entry(path: &Path) -> io::Result<Vec<u8>> {
-    let mut data = Vec::new();
-    ZlibDecoder::new(File::open(path)?).take(MAX_LOOSE_BYTES + 64).read_to_end(&mut data)?;
-    let malformed = || io::Error::other("its header is malformed");
-    let end = data.iter().take(64).position(|byte| *byte == 0).ok_or_else(malformed)?;
-    let header = std::str::from_utf8(&data[..end]).map_err(|_| malformed())?;
-    let (kind, size) = header.split_once(' ').ok_or_else(malformed)?;
-    let kind = ObjectKind::from_name(kind.as_bytes()).ok_or_else(malformed)?;
-    let body = &data[end + 1..];
-    if size.parse() != Ok(body.len()) {
-        return Err(malformed());
+    #[test]
+    fn only_the_extensions_are_read() {
+        let config =
+            b"[core]\n\tobjectformat = x\n[Extensions] ; yes\n\tobjectFormat = \"SHA256\" # x\n[a]\nrefstorage=y\n\
+            [extensions]refStorage=reftable";
+        let expected = [("objectformat", "sha256"), ("refstorage", "reftable")];
+        let expected = expected.map(|(key, value)| (key.to_string(), value.to_string()));
+        assert_eq!(extensions(config), expected);
     }
-    let mut out = Vec::new();
-    EntryHeader::write(&EntryKind::Whole(kind), body.len() as u64, &mut out);
-    let mut encoder = ZlibEncoder::new(out, flate2::Compression::fast());
-    encoder.write_all(body)?;
-    encoder.finish()
 }

@@ -1,128 +1,125 @@
-//! `lockgate repo import`: every ref of another repository, with what they reach, in one publish.
+//! `lockgate repo import`: fills an empty repository from another one, on this machine (`local`) or reached by URL
+//! (`http`, `ssh`), as one change.
 //!
-//! What comes is checked exactly as a push is (attack checklist F4), but for the blemishes of old history that git's own
-//! `fsck` only warns of. Hooks, configuration and alternates of the source are ignored (A11): of a local repository only refs
-//! and object files are read, and no `git` runs.
+//! The source is as untrusted as a pusher: what it gives goes through the same quarantine and the same checks, with three
+//! rules relaxed that much old history breaks (`fsck::TOLERATED_IN_OLD_HISTORY`). Refs that are this server's own, or no
+//! valid names, are left out and listed. No Git program is started, no configuration of the source is obeyed, and no
+//! file outside of it is read (attack checklist A11, F2, F4).
+//!
+//! Reading order: `address` says what a URL is, `remote` speaks the protocol over a connection from `http` or `ssh`,
+//! `local` makes one pack of a folder, `selection` chooses refs. What they give meets in [`import`].
 
+mod address;
+mod http;
 mod local;
+mod progress;
 mod remote;
+mod selection;
+mod ssh;
+#[cfg(test)]
+mod tests;
 
 use std::io;
-use std::path::PathBuf;
 
-use serde_json::json;
+pub use address::AddressError;
+pub use http::HttpError;
+pub use local::LocalError;
+pub use ssh::SshError;
 
 use super::admin::ImportSource;
-use crate::names::{ObjectId, RefName, escape_for_people};
+use crate::names::{ObjectId, RefName};
+use crate::protocol::fetch_client::FetchError;
 use crate::repository::fsck::TOLERATED_IN_OLD_HISTORY;
 use crate::repository::handle::{PublishWith, Repository, RepositoryError};
 use crate::repository::log::{LogEntry, RefChange};
 use crate::repository::object::{ObjectKind, TagView};
-use crate::repository::pack::ingest::{IngestError, IngestLimits, Progress};
+use crate::repository::pack::ingest::{IngestError, IngestLimits};
 use crate::repository::pack::oid_hash::raw;
 use crate::repository::pack::read::{ObjectReader, Place};
-use crate::repository::receive::{Quarantine, receive};
+use crate::repository::receive::{self, Quarantine};
+use crate::repository::refs::Refs;
+use address::Address;
+use progress::Reporter;
+use selection::{Selection, SourceRefs};
 
-/// Why an import failed; nothing was changed.
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportReport {
+    /// Refs that were made.
+    pub n_refs: usize,
+    /// Objects that came, those that no ref reaches included.
+    pub n_objects: u32,
+    /// Refs of the source that were left out: the name, safe to show, and why.
+    pub skipped_refs: Vec<(String, String)>,
+    /// The branch that HEAD names now.
+    pub head: RefName,
+}
+
+/// Why an import failed. Nothing of it is left in the repository.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The repository has refs already.
-    #[error("the repository is not empty; import into a new one")]
+    /// There is something already that the import could overwrite.
+    #[error("the repository is not empty; an import needs an empty one")]
     NotEmpty,
-    /// The source has no ref that can be taken.
-    #[error("the source has no refs to import")]
-    NothingThere,
-    /// The URL cannot be used (attack checklist F2).
-    #[error("`{url}` cannot be imported: {reason}")]
-    BadUrl {
-        /// The URL without its password.
-        url: String,
+    /// The URL cannot be used.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// HTTP failed.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// SSH failed.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    /// The other server does not answer as it should.
+    #[error("failed to fetch from `{source_shown}`")]
+    Fetch {
+        /// Where from, without credentials.
+        source_shown: String,
         /// Why.
-        reason: String,
+        source: FetchError,
     },
-    /// The folder is no repository that can be read.
-    #[error("`{path}` cannot be imported: {reason}")]
-    BadFolder {
-        /// The folder.
-        path: PathBuf,
+    /// The pack is refused or could not be taken.
+    #[error("failed to take in the objects of `{source_shown}`")]
+    Pack {
+        /// Where from, without credentials.
+        source_shown: String,
         /// Why.
-        reason: String,
+        source: IngestError,
     },
-    /// Reading the source failed.
-    #[error("failed to read the source")]
-    Source(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The pack was refused.
-    #[error("the source's objects were refused")]
-    Pack(#[source] IngestError),
-    /// A ref's object did not come.
-    #[error("`{name}` points at {id}, which the source did not send")]
-    MissingTip {
-        /// The ref.
-        name: RefName,
-        /// The object.
-        id: ObjectId,
+    /// The folder has objects that name others which it does not have.
+    #[error(
+        "`{source_shown}` is not complete: {hint}; try again from `git clone --mirror --no-local` of it, which leaves out \
+         what no branch or tag needs"
+    )]
+    Incomplete {
+        /// Where from.
+        source_shown: String,
+        /// What may be the cause.
+        hint: &'static str,
+        /// What is missing.
+        source: IngestError,
     },
-    /// Publishing failed.
+    /// Refs whose objects did not come.
+    #[error("`{source_shown}` did not give the objects of {names}")]
+    MissingRefs {
+        /// Where from.
+        source_shown: String,
+        /// The refs, at most ten of them.
+        names: String,
+    },
+    /// What came cannot be read back.
+    #[error("failed to read what was taken in")]
+    ReadBack(#[source] io::Error),
+    /// The repository could not be changed.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
 }
 
-impl From<io::Error> for ImportError {
-    fn from(error: io::Error) -> ImportError {
-        ImportError::Source(error.into())
-    }
-}
-
-/// What came.
-#[derive(Debug)]
-pub struct ImportReport {
-    n_refs: usize,
-    n_objects: u32,
-    received_bytes: u64,
-    head: RefName,
-    skipped: Vec<String>,
-}
-
-impl ImportReport {
-    /// For people.
-    pub fn text(&self) -> String {
-        let mut text = format!(
-            "imported {} refs and {} objects ({} MiB); HEAD is {}",
-            self.n_refs,
-            self.n_objects,
-            self.received_bytes >> 20,
-            self.head
-        );
-        for (i, name) in self.skipped.iter().enumerate() {
-            if i == 20 {
-                text.push_str(&format!("\nand {} more", self.skipped.len() - i));
-                break;
-            }
-            text.push_str(&format!("\nleft out {name}"));
-        }
-        text
-    }
-
-    /// For scripts.
-    pub fn json(&self) -> serde_json::Value {
-        json!({
-            "refs": self.n_refs, "objects": self.n_objects, "bytes": self.received_bytes, "head": self.head.to_string(),
-            "skipped": self.skipped,
-        })
-    }
-}
-
-/// The refs of a source, and its objects as a pack.
-struct Source<'a> {
-    refs: Vec<(Vec<u8>, ObjectId)>,
-    head: Option<Vec<u8>>,
-    pack: Box<dyn io::Read + 'a>,
-}
-
-/// Refs that are the server's own here, or another clone's there.
-const LEFT_OUT: [&[u8]; 5] = [b"refs/pull/", b"refs/reviews/", b"refs/internal/", b"refs/remotes/", b"refs/stash"];
-
-/// Imports `source` into an empty repository. Blocks.
+/// Fills `repository`, which has no refs yet, from `source`, as one log entry of `actor` (an ARN). `progress` takes lines
+/// for people, about one a second while something moves. Blocks; called on a thread that may, inside the Tokio runtime.
 pub fn import(
     repository: &Repository,
     source: &ImportSource,
@@ -130,109 +127,201 @@ pub fn import(
     actor: &str,
     progress: &mut dyn FnMut(&str),
 ) -> Result<ImportReport, ImportError> {
-    if !repository.snapshot().refs.is_empty() {
-        return Err(ImportError::NotEmpty);
-    }
-    let mut remote_lines = Vec::new();
-    let mut hear = |line: &str| {
-        // The remote's counters come by the thousand; its last word of each second is enough.
-        remote_lines.push(line.to_string());
-    };
-    let is_wanted =
-        |name: &[u8]| RefName::parse(name).is_ok() && !LEFT_OUT.iter().any(|prefix| name.starts_with(prefix));
-    let mut source = match source {
-        ImportSource::Path(path) => local::open(path)?,
-        ImportSource::Url(url) => remote::open(repository.store(), url, &is_wanted, &mut hear)?,
-    };
-    let mut skipped = Vec::new();
-    let mut refs: Vec<(RefName, ObjectId)> = Vec::new();
-    for (name, id) in &source.refs {
-        match RefName::parse(name) {
-            Ok(name) if is_wanted(name.as_bytes()) => refs.push((name, *id)),
-            Ok(name) => skipped.push(name.to_string()),
-            Err(_) if name == b"HEAD" => {}
-            Err(error) => skipped.push(format!("{}: {error}", escape_for_people(name, 200))),
-        }
-    }
-    if refs.is_empty() {
-        return Err(ImportError::NothingThere);
-    }
-    let snapshot = repository.snapshot();
-    let mut last = std::time::Instant::now();
-    let mut tell = |now: Progress| {
-        let (words, done, total) = match now {
-            Progress::Receiving { done, total } => ("Receiving objects", done, total),
-            Progress::Resolving { done, total } => ("Resolving deltas", done, total),
-        };
-        if done == total || last.elapsed().as_millis() >= 1000 {
-            last = std::time::Instant::now();
-            progress(&format!("{words}: {}% ({done}/{total})", u64::from(done) * 100 / u64::from(total.max(1))));
-        }
-    };
-    let taken = receive(
-        repository.store(),
-        repository.keys(),
-        &snapshot.objects,
-        &mut source.pack,
-        limits,
-        TOLERATED_IN_OLD_HISTORY,
-        false,
-        &mut tell,
-    );
-    let quarantine = taken.map_err(ImportError::Pack)?.ok_or(ImportError::NothingThere)?;
-    let mut changes = Vec::with_capacity(refs.len());
-    for (name, id) in refs {
-        let Some(kind) = quarantine.kind(&id) else { return Err(ImportError::MissingTip { name, id }) };
-        if name.as_bytes().starts_with(b"refs/heads/") && kind != ObjectKind::Commit {
-            skipped.push(format!("{name}: a branch points at a commit, and {id} is a {kind}"));
-            continue;
-        }
-        let peeled = if kind == ObjectKind::Tag { Some(peel(&quarantine, id)?) } else { None };
-        changes.push(RefChange { name, old: None, new: Some(id), peeled });
-    }
-    let has = |name: &[u8]| changes.iter().any(|change| change.name.as_bytes() == name);
-    let head = source.head.as_ref().and_then(|name| RefName::parse(name).ok());
-    let head = head.or_else(|| {
-        let likely = ["refs/heads/main", "refs/heads/master"].into_iter().find(|name| has(name.as_bytes()));
-        likely.and_then(|name| RefName::parse(name.as_bytes()).ok())
-    });
-    let head = head.unwrap_or_else(|| snapshot.refs.head.clone());
-    let tips: Vec<ObjectId> = changes.iter().filter_map(|change| change.new).collect();
-    let published = repository.publish(&mut |snapshot| -> Result<_, ImportError> {
-        if !snapshot.refs.is_empty() {
-            return Err(ImportError::NotEmpty);
-        }
-        let mut entry = LogEntry::new(repository.store().clock().now_ms(), actor.to_string());
-        let mut manifest = quarantine.manifest.clone();
-        manifest.served = repository.write_served(&quarantine.served_by(&tips)?, true)?;
-        repository.remember(&manifest, &quarantine.pack);
-        entry.add_packs.push(manifest);
-        entry.refs = changes.clone();
-        entry.head = Some(head.clone());
-        Ok(Some((entry, PublishWith::default())))
-    });
-    published?;
-    let report = ImportReport {
-        n_refs: changes.len(),
-        n_objects: quarantine.manifest.n_objects,
-        received_bytes: quarantine.received_bytes,
-        head,
-        skipped,
-    };
-    quarantine.published();
-    Ok(report)
+    import_with(repository, source, limits, actor, progress, &ssh::Identity::of_this_user())
 }
 
-/// Follows tags within the pack to what is none.
-fn peel(quarantine: &Quarantine, mut id: ObjectId) -> Result<ObjectId, ImportError> {
+/// [`import`], with keys and known hosts from a given place.
+fn import_with(
+    repository: &Repository,
+    source: &ImportSource,
+    limits: &IngestLimits,
+    actor: &str,
+    progress: &mut dyn FnMut(&str),
+    identity: &ssh::Identity,
+) -> Result<ImportReport, ImportError> {
+    if !repository.catch_up()?.refs.is_empty() {
+        return Err(ImportError::NotEmpty);
+    }
+    let reporter = Reporter::new(repository.store().clock().clone(), progress);
+    let taken = match source {
+        ImportSource::Path(path) => take_local(repository, path, limits, &reporter)?,
+        ImportSource::Url(url) => match Address::parse(url)? {
+            Address::Http(address) => {
+                let mut connection = http::HttpConnection::open(repository, &address)?;
+                remote::take(repository, &mut connection, &address.shown, limits, &reporter)?
+            }
+            Address::Ssh(address) => {
+                let mut connection = ssh::SshConnection::open(repository, &address, identity, &reporter)?;
+                remote::take(repository, &mut connection, &address.shown, limits, &reporter)?
+            }
+        },
+    };
+    publish(repository, taken, actor)
+}
+
+/// What came from the source and is in quarantine.
+struct Taken {
+    source_shown: String,
+    selection: Selection,
+    quarantine: Option<Quarantine>,
+}
+
+fn receive_pack(
+    repository: &Repository,
+    input: &mut dyn io::Read,
+    limits: &IngestLimits,
+    reporter: &Reporter<'_>,
+) -> Result<Option<Quarantine>, IngestError> {
+    receive::receive(
+        repository.store(),
+        repository.keys(),
+        &repository.snapshot().objects,
+        input,
+        limits,
+        TOLERATED_IN_OLD_HISTORY,
+        true,
+        &mut |progress| reporter.pack(progress),
+    )
+}
+
+/// Takes a folder's objects in. Packs of objects that nothing needed when they were made ("cruft") are left out at
+/// first, since what those objects name may be gone; if something is missing without them, they are tried.
+fn take_local(
+    repository: &Repository,
+    path: &std::path::Path,
+    limits: &IngestLimits,
+    reporter: &Reporter<'_>,
+) -> Result<Taken, ImportError> {
+    let folder = local::LocalRepository::open(path)?;
+    let source_shown = folder.shown().to_string();
+    let mut attempts = vec![false];
+    if folder.has_cruft() {
+        attempts.push(true);
+    }
+    let mut failure = None;
+    for with_cruft in attempts {
+        let selection = Selection::of(folder.refs()?);
+        let mut pack = folder.pack_stream(with_cruft, limits)?;
+        match receive_pack(repository, &mut pack, limits, reporter) {
+            Ok(quarantine) => {
+                let taken = Taken { source_shown: source_shown.clone(), selection, quarantine };
+                match missing_refs(&taken) {
+                    None => return Ok(taken),
+                    Some(error) => failure = Some(error),
+                }
+            }
+            Err(source @ (IngestError::MissingObject { .. } | IngestError::MissingBase { .. })) => {
+                let hint = if folder.has_alternates() {
+                    "it borrows objects from other repositories (`objects/info/alternates`), which is not followed"
+                } else {
+                    "some of its objects name others that it does not have"
+                };
+                failure = Some(ImportError::Incomplete { source_shown: source_shown.clone(), hint, source });
+            }
+            Err(source) => return Err(ImportError::Pack { source_shown, source }),
+        }
+    }
+    Err(failure.expect("there is at least one attempt, and each that does not return leaves its failure"))
+}
+
+/// Which of the chosen refs' objects did not come, as an error.
+fn missing_refs(taken: &Taken) -> Option<ImportError> {
+    let has = |id: &ObjectId| taken.quarantine.as_ref().is_some_and(|quarantine| quarantine.kind(id).is_some());
+    let missing: Vec<&RefName> = taken.selection.refs.iter().filter(|(_, id)| !has(id)).map(|(name, _)| name).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let mut names: Vec<String> = missing.iter().take(10).map(|name| format!("`{name}`")).collect();
+    if missing.len() > names.len() {
+        names.push(format!("{} more", missing.len() - names.len()));
+    }
+    Some(ImportError::MissingRefs { source_shown: taken.source_shown.clone(), names: names.join(", ") })
+}
+
+/// Makes the refs, HEAD and the pack part of the repository, in one log entry.
+fn publish(repository: &Repository, taken: Taken, actor: &str) -> Result<ImportReport, ImportError> {
+    if let Some(error) = missing_refs(&taken) {
+        return Err(error);
+    }
+    let Taken { mut selection, quarantine, .. } = taken;
+    let mut changes = Vec::with_capacity(selection.refs.len());
+    let mut after = Refs::new(repository.first_head().clone());
+    for (name, id) in std::mem::take(&mut selection.refs) {
+        let quarantine = quarantine.as_ref().expect("each ref's object was found in it above");
+        if name.as_bytes().starts_with(b"refs/heads/") && quarantine.kind(&id) != Some(ObjectKind::Commit) {
+            selection.skipped.push((name.for_people(), "a branch points at a commit, and this does not".into()));
+            continue;
+        }
+        let peeled = peel(quarantine, &id).map_err(ImportError::ReadBack)?;
+        let change = RefChange { name, old: None, new: Some(id), peeled };
+        // A valid repository has no such pair; a hostile server may list one (checklist B8).
+        if let Err(conflict) = after.check(&change) {
+            selection.skipped.push((change.name.for_people(), conflict.to_string()));
+            continue;
+        }
+        after.apply(&change);
+        changes.push(change);
+    }
+    let tips: Vec<ObjectId> = changes.iter().filter_map(|change| change.new).collect();
+    // A pack none of whose objects a ref reaches is not kept.
+    let quarantine = quarantine.filter(|_| !tips.is_empty());
+    let pack = match &quarantine {
+        Some(quarantine) => {
+            let mut manifest = quarantine.manifest.clone();
+            let served = quarantine.served_by(&tips).map_err(ImportError::ReadBack)?;
+            manifest.served = repository.write_served(&served, true)?;
+            repository.remember(&manifest, &quarantine.pack);
+            Some(manifest)
+        }
+        None => None,
+    };
+    let head = selection.head.filter(|head| head != repository.first_head());
+    let n_refs = changes.len();
+    let snapshot = repository.publish::<ImportError>(&mut |current| {
+        if !current.refs.is_empty() {
+            return Err(ImportError::NotEmpty);
+        }
+        if changes.is_empty() && head.is_none() {
+            return Ok(None);
+        }
+        let mut entry = LogEntry::new(repository.store().clock().now_ms(), actor.to_string());
+        entry.refs = changes.clone();
+        entry.head = head.clone();
+        entry.add_packs.extend(pack.clone());
+        Ok(Some((entry, PublishWith::default())))
+    })?;
+    let n_objects = quarantine.map_or(0, |quarantine| {
+        let n_objects = quarantine.manifest.n_objects;
+        quarantine.published();
+        n_objects
+    });
+    Ok(ImportReport { n_refs, n_objects, skipped_refs: selection.skipped, head: snapshot.refs.head.clone() })
+}
+
+/// Where an annotated tag leads; nothing for what is none. The chain cannot be a circle: its ids are hashes.
+fn peel(quarantine: &Quarantine, id: &ObjectId) -> io::Result<Option<ObjectId>> {
+    if quarantine.kind(id) != Some(ObjectKind::Tag) {
+        return Ok(None);
+    }
     let packs = [quarantine.pack.clone()];
     let mut reader = ObjectReader::new(&packs, 1 << 16);
-    while let Some(position) = quarantine.pack.index.find(&raw(&id)) {
-        if quarantine.pack.index.kind(position) != ObjectKind::Tag {
-            break;
-        }
+    let mut at = *id;
+    while quarantine.kind(&at) == Some(ObjectKind::Tag) {
+        let Some(position) = quarantine.pack.index.find(&raw(&at)) else { break };
         let data = reader.read_once(Place { pack: 0, position })?;
-        id = TagView::parse(data).map_err(io::Error::other)?.target();
+        at = TagView::parse(data).map_err(io::Error::other)?.target();
     }
-    Ok(id)
+    Ok(Some(at))
+}
+
+/// What another server said, in the form that all sources share.
+impl From<crate::protocol::fetch_client::RemoteRefs> for SourceRefs {
+    fn from(remote: crate::protocol::fetch_client::RemoteRefs) -> SourceRefs {
+        SourceRefs {
+            refs: remote.refs.into_iter().map(|found| (found.name, found.id)).collect(),
+            head_target: remote.head_target,
+            head_id: remote.head_id,
+            skipped: Vec::new(),
+        }
+    }
 }
