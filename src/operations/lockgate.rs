@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
@@ -41,6 +41,7 @@ pub struct Lockgate {
     policies: Policies,
     repositories: Arc<Repositories>,
     settings: Arc<Settings>,
+    listening: Arc<OnceLock<Listening>>,
 }
 
 struct Settings {
@@ -58,6 +59,10 @@ pub fn open_host(config: &Config, clock: Clock) -> Result<Arc<dyn Host>, Failure
 impl Lockgate {
     /// Opens everything for a configuration, and makes it at the first start. Blocks, inside a runtime.
     pub fn open(config: &Config, clock: Clock) -> Result<Lockgate, Failure> {
+        if config.policy_watch {
+            // Taken silently, it would leave an administrator believing that a changed folder binds.
+            return Err("`policy.watch` is not supported by this version; use `lockgate policy apply`".into());
+        }
         // A test may name the point at which the process dies.
         let faults = match std::env::var("LOCKGATE_CRASH_AT") {
             Ok(point) => Faults::crash_at(&point),
@@ -90,7 +95,14 @@ impl Lockgate {
         }
         let policies = Policies::open(&store, &identity)?;
         policies.first_start(&settings.policies_dir, &config.account_id, &store, &identity)?;
-        let host = Lockgate { store, identity, policies, repositories: Arc::default(), settings: Arc::new(settings) };
+        let host = Lockgate {
+            store,
+            identity,
+            policies,
+            repositories: Arc::default(),
+            settings: Arc::new(settings),
+            listening: Arc::default(),
+        };
         host.spawn_sweeping();
         Ok(host)
     }
@@ -174,9 +186,10 @@ impl GitHost for Lockgate {
 
     fn greeting(&self, principal: &Principal) -> String {
         let (name, account) = (principal.display_name(), principal.account());
+        let ssh = self.listening.get().map_or("ssh://git@HOST", |listening| &listening.ssh_url);
         format!(
             "Hello {name}, you are known in account {account}.\n\
-             There is no shell here. Use git: git clone ssh://git@HOST:PORT/v1/repos/NAME\n"
+             There is no shell here. Use git: git clone {ssh}/v1/repos/NAME\n"
         )
     }
 
@@ -246,6 +259,8 @@ impl AdminHost for Lockgate {
 
 impl Host for Lockgate {
     fn listening(&self, listening: &Listening) -> Result<(), String> {
+        // Called once; a second call would be of the same server.
+        let _ = self.listening.set(listening.clone());
         write_aws_files(&self.settings.keys_dir, &self.settings.region, &listening.https_url)
             .map_err(|error| error.to_string())
     }
