@@ -224,9 +224,20 @@ impl Repository {
                 AppendOutcome::Published => {
                     let mut state = State::of(&current);
                     state.apply(&entry, generation, hash);
-                    let snapshot = Arc::new(self.materialise(state, Some(&current))?);
-                    *self.current.write() = snapshot.clone();
-                    return Ok(snapshot);
+                    // It is published, whatever comes now: a state that cannot be opened here is read from the log again by
+                    // whoever asks next, and whoever made the change hears that it was made.
+                    return match self.materialise(state, Some(&current)) {
+                        Ok(snapshot) => {
+                            let snapshot = Arc::new(snapshot);
+                            *self.current.write() = snapshot.clone();
+                            Ok(snapshot)
+                        }
+                        Err(error) => {
+                            let error = &error as &dyn std::error::Error;
+                            tracing::error!(error, generation, "a published change cannot be opened");
+                            Ok(current)
+                        }
+                    };
                 }
                 AppendOutcome::Lost { .. } => {
                     self.catch_up()?;

@@ -525,6 +525,20 @@ impl Catalog {
         Ok(rows.iter().map(|row| id_of(row.get(0))).collect())
     }
 
+    /// Takes an announcement back, so that no publish takes the file any more. Says whether there was one: a file without is
+    /// published, or was never announced.
+    pub async fn withdraw(&self, file: &FileId) -> Result<bool, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "withdrawing a file", source };
+        let mut writer = self.writer.lock().await;
+        let done = sqlx::query("UPDATE file_intent SET expires_ms = $1 WHERE file = $2")
+            .bind(i64::MIN)
+            .bind(&file[..])
+            .execute(&mut *writer)
+            .await
+            .map_err(doing)?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Takes the row of a swept file away.
     pub async fn swept(&self, file: &FileId) -> Result<(), CatalogError> {
         let doing = |source| CatalogError::Sql { doing: "sweeping", source };

@@ -221,11 +221,15 @@ impl Store {
         Ok(SealedFile::open(self.files.clone(), keys, meta)?)
     }
 
-    /// Deletes a file that was written and will not be published. Blocks.
+    /// Deletes a file that was written and will not be published. A file that was published, though its publisher may not have
+    /// heard of it, stays. Blocks.
     pub fn discard_file(&self, id: &FileId) -> Result<(), StoreError> {
         self.wait(async {
-            self.delete_blob(id).await?;
-            Ok(self.catalog.swept(id).await?)
+            if self.catalog.withdraw(id).await? {
+                self.delete_blob(id).await?;
+                self.catalog.swept(id).await?;
+            }
+            Ok(())
         })
     }
 

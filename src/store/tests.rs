@@ -439,6 +439,12 @@ fn published_files_stay_and_retired_ones_go_in_time() {
     assert_eq!(disk.append(&publish).unwrap(), AppendOutcome::Published);
     disk.clock.advance_ms(10 * INTENT_MS);
     assert_eq!(disk.sweep(), 0);
+    // A publisher that failed after the transaction may want to take its file back: it is the repository's now.
+    disk.store.discard_file(&meta.id).unwrap();
+    assert_eq!(disk.read(ALICE, &meta).unwrap(), b"pack");
+    let unpublished = disk.write(ALICE, FileKind::Pack, b"other");
+    disk.store.discard_file(&unpublished.id).unwrap();
+    assert!(disk.read(ALICE, &unpublished).is_err());
     let retire = Append {
         retire_files: vec![meta.id],
         retire_after_ms: disk.clock.now_ms() + 1000,
