@@ -398,3 +398,26 @@ fn ssh_without_a_command_greets() {
     assert!(text(&output.stdout).contains("alice") || text(&output.stderr).contains("alice"), "{output:?}");
     assert!(output.status.success(), "{output:?}");
 }
+
+#[test]
+fn rsa_and_ecdsa_keys_work_as_well() {
+    let host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    host.admin(&["repo", "create", "shop"]);
+    let known = host.path("keys/known_hosts");
+    for kind in ["rsa", "ecdsa"] {
+        let key = host.path(&format!("key-{kind}"));
+        crate::support::run(
+            std::process::Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-f"]).arg(&key),
+        );
+        host.admin(&["credential", "ssh-key", "add", "alice", &format!("{}.pub", key.display())]);
+        let ssh = format!(
+            "ssh -F none -i {} -o IdentitiesOnly=yes -o UserKnownHostsFile={} -o StrictHostKeyChecking=yes",
+            key.display(),
+            known.display()
+        );
+        let output =
+            alice.command("git").env("GIT_SSH_COMMAND", ssh).args(["ls-remote", &alice.ssh("shop")]).output().unwrap();
+        assert!(output.status.success(), "{kind}: {}", text(&output.stderr));
+    }
+}
