@@ -85,9 +85,17 @@ impl Policies {
         let number = store.wait(store.catalog().active_policy())?;
         if number != self.active().generation() {
             let compiled = self.generation(store, identity, number)?;
-            *self.active.write() = Arc::new(compiled);
+            self.replace(compiled);
         }
         Ok(())
+    }
+
+    /// Makes policies the active ones, unless a later generation became so while these were compiled.
+    fn replace(&self, policies: CompiledPolicies) {
+        let mut active = self.active.write();
+        if policies.generation() > active.generation() {
+            *active = Arc::new(policies);
+        }
     }
 
     /// A generation, compiled. Names in it may be gone meanwhile; that makes it no less what was applied.
@@ -133,7 +141,9 @@ impl Policies {
             if active.generation() > 0 && active.content_hash() == files.content_hash() {
                 return Ok(Applied::Unchanged { generation: active.generation() });
             }
-            let Compiled { policies, warnings } = match compile(files, identity, allow_unknown) {
+            // The names are checked against the directory whose counter the commit expects: one deleted meanwhile is noticed.
+            let directory = identity.directory();
+            let Compiled { policies, warnings } = match compile_against(files, &directory, allow_unknown) {
                 Ok(compiled) => compiled,
                 Err(problems) => return Ok(Applied::Refused(problems)),
             };
@@ -146,14 +156,11 @@ impl Policies {
                 name: Some(format!("policy/{number}")),
                 body: serde_json::to_vec(&body)?,
             };
-            let batch = RecordBatch {
-                puts: vec![record],
-                expect_counter: Some(identity.directory().counter()),
-                ..RecordBatch::default()
-            };
+            let batch =
+                RecordBatch { puts: vec![record], expect_counter: Some(directory.counter()), ..RecordBatch::default() };
             match store.wait(store.catalog().commit_with(&batch, Some(number))) {
                 Ok(_) => {
-                    *self.active.write() = Arc::new(policies.with_generation(number));
+                    self.replace(policies.with_generation(number));
                     store.wait(identity.refresh())?;
                     return Ok(Applied::Active { generation: number, warnings });
                 }
@@ -212,7 +219,11 @@ impl Policies {
 
 /// Compiles a folder against the names that exist.
 pub fn compile(files: &PolicyFiles, identity: &Identity, allow_unknown: bool) -> Result<Compiled, Vec<Problem>> {
-    CompiledPolicies::compile(files, &Known(&identity.directory()), CompileOptions { allow_unknown })
+    compile_against(files, &identity.directory(), allow_unknown)
+}
+
+fn compile_against(files: &PolicyFiles, directory: &Directory, allow_unknown: bool) -> Result<Compiled, Vec<Problem>> {
+    CompiledPolicies::compile(files, &Known(directory), CompileOptions { allow_unknown })
 }
 
 fn shown(problems: Vec<Problem>) -> String {

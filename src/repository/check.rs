@@ -115,7 +115,7 @@ pub fn check(store: &Store, account: &AccountId, id: &[u8; 16], first_head: &Ref
             out.line(format!("{name} points at {}, which is not served", value.id));
         }
     }
-    // The served set against a walk, both ways where it claims to be exact.
+    // Nothing may be served that no ref reaches.
     if out.damage.is_empty() {
         match reached(&snapshot) {
             Ok(reached) => {
@@ -130,7 +130,13 @@ pub fn check(store: &Store, account: &AccountId, id: &[u8; 16], first_head: &Ref
                                     == Some(Place { pack: i as u32, position: *position })
                             })
                             .count(),
-                        Served::Some(served) => (&**served - &walked).len() as usize,
+                        Served::Some(served) => (&**served - &walked)
+                            .iter()
+                            .filter(|position| {
+                                objects.find_stored(&pack.index.id(*position))
+                                    == Some(Place { pack: i as u32, position: *position })
+                            })
+                            .count(),
                     };
                     if n_beyond > 0 {
                         out.line(format!("{n_beyond} objects are served that no ref reaches"));
