@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use subtle::ConstantTimeEq;
 use tokio::sync::Mutex;
 
 use super::faults::Faults;
@@ -143,7 +144,7 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS record (
         kind TEXT NOT NULL, id BLOB NOT NULL, name_digest BLOB, sealed BLOB NOT NULL,
         PRIMARY KEY (kind, id), UNIQUE (kind, name_digest))",
-    "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value BIGINT NOT NULL, mac BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS log_entry (
         repository BLOB NOT NULL, generation BIGINT NOT NULL, previous_hash BLOB NOT NULL, hash BLOB NOT NULL,
         sealed BLOB NOT NULL, PRIMARY KEY (repository, generation))",
@@ -152,9 +153,10 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS retired_file (
         file BLOB PRIMARY KEY, repository BLOB NOT NULL, sweep_after_ms BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS decision (id BLOB PRIMARY KEY, at_ms BIGINT NOT NULL, sealed BLOB NOT NULL)",
-    "INSERT INTO setting (name, value) VALUES ('schema_version', 1), ('counter', 0), ('active_policy', 0)
-        ON CONFLICT (name) DO NOTHING",
 ];
+
+/// What a new catalog begins with.
+const FIRST_SETTINGS: [(&str, i64); 3] = [("schema_version", SCHEMA_VERSION), ("counter", 0), ("active_policy", 0)];
 
 /// The catalog of one server.
 #[derive(Clone)]
@@ -164,6 +166,7 @@ pub struct Catalog {
     readers: Option<sqlx::SqlitePool>,
     key: Key,
     digest_key: Key,
+    setting_key: Key,
     faults: Faults,
 }
 
@@ -189,7 +192,10 @@ impl Catalog {
         for statement in SCHEMA {
             sqlx::query(*statement).execute(&mut writer).await.map_err(doing("making the schema"))?;
         }
-        let found = setting(&mut writer, "schema_version").await?;
+        let setting_key = key.derive("catalog settings");
+        make_settings(&mut writer, &setting_key).await?;
+        // Not authenticated, so that a newer version's catalog is told from a forged one.
+        let (found, _) = setting_row(&mut writer, "schema_version").await?;
         if found > SCHEMA_VERSION {
             return Err(CatalogError::TooNew { found, known: SCHEMA_VERSION });
         }
@@ -208,6 +214,7 @@ impl Catalog {
             readers,
             key: key.derive("catalog rows"),
             digest_key: key.derive("catalog names"),
+            setting_key,
             faults,
         })
     }
@@ -229,16 +236,14 @@ impl Catalog {
     }
 
     async fn fetch_one_setting(&self, name: &'static str) -> Result<i64, CatalogError> {
-        let query = sqlx::query("SELECT value FROM setting WHERE name = $1").bind(name);
-        let doing = |source| CatalogError::Sql { doing: "reading a setting", source };
-        let row = match &self.readers {
-            Some(pool) => query.fetch_one(pool).await.map_err(doing)?,
-            None => query.fetch_one(&mut *self.writer.lock().await).await.map_err(doing)?,
+        let (value, mac) = match &self.readers {
+            Some(pool) => setting_row(pool, name).await?,
+            None => setting_row(&mut *self.writer.lock().await, name).await?,
         };
-        Ok(row.get(0))
+        check_setting(&self.setting_key, name, value, &mac)
     }
 
-    /// All records of a kind, with the counter that they belong to.
+    /// All records of a kind, by id.
     pub async fn load(&self, kind: &str) -> Result<Vec<Record>, CatalogError> {
         let doing = |source| CatalogError::Sql { doing: "reading records", source };
         let query = sqlx::query("SELECT id, sealed FROM record WHERE kind = $1 ORDER BY id").bind(kind);
@@ -276,16 +281,6 @@ impl Catalog {
         parse().ok_or(damaged(SealError::Truncated))
     }
 
-    fn digest(&self, kind: &str, name: &str) -> Vec<u8> {
-        use hmac::{Hmac, KeyInit, Mac};
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(self.digest_key.dangerous_bytes())
-            .expect("HMAC takes keys of any length");
-        mac.update(&(kind.len() as u32).to_be_bytes());
-        mac.update(kind.as_bytes());
-        mac.update(name.as_bytes());
-        mac.finalize().into_bytes().to_vec()
-    }
-
     /// Makes changes of records together, and counts them. Gives the new counter.
     pub async fn commit(&self, batch: &RecordBatch) -> Result<i64, CatalogError> {
         self.commit_with(batch, None).await
@@ -296,7 +291,7 @@ impl Catalog {
         let doing = |source| CatalogError::Sql { doing: "writing records", source };
         let mut writer = self.writer.lock().await;
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;
-        let counter = setting(&mut tx, "counter").await?;
+        let counter = setting(&mut tx, &self.setting_key, "counter").await?;
         if batch.expect_counter.is_some_and(|expected| expected != counter) {
             return Err(CatalogError::Changed);
         }
@@ -309,7 +304,7 @@ impl Catalog {
                 .map_err(doing)?;
         }
         for record in &batch.puts {
-            let digest = record.name.as_ref().map(|name| self.digest(&record.kind, name));
+            let digest = record.name.as_ref().map(|name| digest_of(&self.digest_key, &record.kind, name.as_bytes()));
             let result = sqlx::query(
                 "INSERT INTO record (kind, id, name_digest, sealed) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (kind, id) DO UPDATE SET name_digest = excluded.name_digest, sealed = excluded.sealed",
@@ -331,8 +326,9 @@ impl Catalog {
         let settings = [("counter", Some(counter + 1)), ("active_policy", policy)];
         for (name, value) in settings {
             let Some(value) = value else { continue };
-            sqlx::query("UPDATE setting SET value = $1 WHERE name = $2")
+            sqlx::query("UPDATE setting SET value = $1, mac = $2 WHERE name = $3")
                 .bind(value)
+                .bind(setting_mac(&self.setting_key, name, value))
                 .bind(name)
                 .execute(&mut *tx)
                 .await
@@ -372,7 +368,7 @@ impl Catalog {
             return Ok(AppendOutcome::RepositoryGone);
         }
         if let Some(decided) = append.policy_generation
-            && setting(&mut tx, "active_policy").await? != decided
+            && setting(&mut tx, &self.setting_key, "active_policy").await? != decided
         {
             return Ok(AppendOutcome::PolicyChanged);
         }
@@ -567,13 +563,68 @@ async fn insert_decision(
     Ok(())
 }
 
-async fn setting(connection: &mut SqliteConnection, name: &'static str) -> Result<i64, CatalogError> {
-    let row = sqlx::query("SELECT value FROM setting WHERE name = $1")
+/// Writes the first settings of a new catalog. One that has records and no settings was tampered with, and gets none:
+/// reading them fails then.
+async fn make_settings(writer: &mut SqliteConnection, key: &Key) -> Result<(), CatalogError> {
+    let doing = |source| CatalogError::Sql { doing: "making the schema", source };
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;
+    let used = sqlx::query("SELECT 1 FROM setting UNION ALL SELECT 1 FROM record LIMIT 1")
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(doing)?;
+    if used.is_some() {
+        return Ok(());
+    }
+    for (name, value) in FIRST_SETTINGS {
+        sqlx::query("INSERT INTO setting (name, value, mac) VALUES ($1, $2, $3)")
+            .bind(name)
+            .bind(value)
+            .bind(setting_mac(key, name, value))
+            .execute(&mut *tx)
+            .await
+            .map_err(doing)?;
+    }
+    tx.commit().await.map_err(doing)
+}
+
+/// A setting that was written by who has the key.
+async fn setting(connection: &mut SqliteConnection, key: &Key, name: &'static str) -> Result<i64, CatalogError> {
+    let (value, mac) = setting_row(connection, name).await?;
+    check_setting(key, name, value, &mac)
+}
+
+/// A setting's value and MAC as they stand there.
+async fn setting_row(
+    connection: impl sqlx::SqliteExecutor<'_>,
+    name: &'static str,
+) -> Result<(i64, Vec<u8>), CatalogError> {
+    let row = sqlx::query("SELECT value, mac FROM setting WHERE name = $1")
         .bind(name)
         .fetch_one(connection)
         .await
         .map_err(|source| CatalogError::Sql { doing: "reading a setting", source })?;
-    Ok(row.get(0))
+    Ok((row.get(0), row.get(1)))
+}
+
+fn check_setting(key: &Key, name: &str, value: i64, mac: &[u8]) -> Result<i64, CatalogError> {
+    if !bool::from(setting_mac(key, name, value).ct_eq(mac)) {
+        return Err(CatalogError::Unauthentic { table: "setting", source: SealError::Unauthentic });
+    }
+    Ok(value)
+}
+
+fn setting_mac(key: &Key, name: &str, value: i64) -> Vec<u8> {
+    digest_of(key, name, &value.to_be_bytes())
+}
+
+/// HMAC-SHA256 over a text with its length before it, and what follows.
+fn digest_of(key: &Key, first: &str, rest: &[u8]) -> Vec<u8> {
+    use hmac::{Hmac, KeyInit, Mac};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.dangerous_bytes()).expect("HMAC takes keys of any length");
+    mac.update(&(first.len() as u32).to_be_bytes());
+    mac.update(first.as_bytes());
+    mac.update(rest);
+    mac.finalize().into_bytes().to_vec()
 }
 
 fn id_of(bytes: &[u8]) -> [u8; 16] {
@@ -589,4 +640,16 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
     std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn format_md_has_this_mac() {
+        let mac = setting_mac(&Key::from_bytes(&[0x42; 32]), "active_policy", 3);
+        let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(include_str!("FORMAT.md").lines().any(|line| line == format!("vector setting-mac = {hex}")));
+    }
 }

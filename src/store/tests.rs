@@ -520,6 +520,43 @@ fn a_decision_by_old_policies_publishes_nothing() {
     assert_eq!(disk.runtime.block_on(disk.store.catalog().decision(&[5; 16])).unwrap().unwrap(), b"allowed");
 }
 
+// J1 J4
+#[test]
+fn an_earlier_policy_generation_is_not_made_active_by_hand() {
+    let unauthentic = |error| matches!(error, CatalogError::Unauthentic { table: "setting", .. });
+    let check_refused = |disk: &Disk| {
+        let catalog = disk.store.catalog();
+        assert!(unauthentic(disk.runtime.block_on(catalog.active_policy()).unwrap_err()));
+        let append = Append { policy_generation: Some(4), ..entry(ALICE, 1, [0; 32], 1) };
+        assert!(unauthentic(disk.append(&append).unwrap_err()));
+        assert!(disk.runtime.block_on(catalog.read_log(&ALICE, 0)).unwrap().is_empty());
+    };
+    let disk = Disk::new();
+    disk.runtime.block_on(disk.store.catalog().commit_with(&RecordBatch::default(), Some(5))).unwrap();
+    let disk = disk.reopen();
+    assert_eq!(disk.runtime.block_on(disk.store.catalog().active_policy()).unwrap(), 5);
+    tamper(&disk, &["UPDATE setting SET value = 4 WHERE name = 'active_policy'"]);
+    check_refused(&disk);
+    let disk = disk.reopen();
+    check_refused(&disk);
+    // Another setting's row, number and all, does not do either.
+    tamper(
+        &disk,
+        &["UPDATE setting SET (value, mac) = (SELECT value, mac FROM setting WHERE name = 'counter')
+           WHERE name = 'active_policy'"],
+    );
+    check_refused(&disk);
+    tamper(&disk, &["UPDATE setting SET value = 1 WHERE name = 'counter'"]);
+    assert!(unauthentic(disk.commit(&[record("user", ALICE, Some("alice"), b"a")]).unwrap_err()));
+    // Settings that were taken away are not made anew as at a first start, when no policy is active yet.
+    tamper(&disk, &["DELETE FROM setting"]);
+    assert!(disk.runtime.block_on(disk.store.catalog().active_policy()).is_err());
+    let Disk { store, clock, folder, runtime } = disk;
+    drop(store);
+    let again = runtime.block_on(Store::open(options(folder.path(), &clock)));
+    assert!(matches!(again, Err(StoreError::Catalog(CatalogError::Sql { .. }))));
+}
+
 // J7
 #[test]
 fn files_that_may_be_swept_are_not_published() {
