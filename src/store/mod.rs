@@ -233,14 +233,22 @@ impl Store {
         })
     }
 
-    /// Deletes the files whose time has come. Gives how many.
+    /// Deletes the files whose time has come. Gives how many. A file that cannot be deleted keeps its row, for the next
+    /// sweep, and keeps no other from being swept; the first such error is given at the end.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         let files = self.catalog.sweepable(self.clock.now_ms()).await?;
+        let mut n_swept = 0;
+        let mut first_error = None;
         for id in &files {
-            self.delete_blob(id).await?;
-            self.catalog.swept(id).await?;
+            match self.delete_blob(id).await {
+                Ok(()) => {
+                    self.catalog.swept(id).await?;
+                    n_swept += 1;
+                }
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
         }
-        Ok(files.len())
+        first_error.map_or(Ok(n_swept), Err)
     }
 
     async fn delete_blob(&self, id: &FileId) -> Result<(), StoreError> {

@@ -557,6 +557,23 @@ fn an_earlier_policy_generation_is_not_made_active_by_hand() {
     assert!(matches!(again, Err(StoreError::Catalog(CatalogError::Sql { .. }))));
 }
 
+#[test]
+fn a_file_that_cannot_be_deleted_keeps_no_other_from_being_swept() {
+    let disk = Disk::new();
+    let metas: Vec<FileMeta> = (0..5).map(|_| disk.write(ALICE, FileKind::Pack, b"abandoned")).collect();
+    // The first that a sweep meets: a folder under a file's name cannot be unlinked as a file.
+    let stuck = metas.iter().min_by_key(|meta| meta.id).unwrap();
+    std::fs::remove_file(disk.blob(stuck)).unwrap();
+    std::fs::create_dir_all(disk.blob(stuck).join("inside")).unwrap();
+    disk.clock.advance_ms(INTENT_MS);
+    assert!(matches!(disk.runtime.block_on(disk.store.sweep()), Err(StoreError::File(FileError::Blob { .. }))));
+    for meta in metas.iter().filter(|meta| meta.id != stuck.id) {
+        assert!(!disk.blob(meta).exists());
+    }
+    std::fs::remove_dir_all(disk.blob(stuck)).unwrap();
+    assert_eq!(disk.sweep(), 1, "it is tried again");
+}
+
 // J7
 #[test]
 fn files_that_may_be_swept_are_not_published() {
