@@ -72,9 +72,10 @@ impl Keyring {
         create_private_folder(&folder).map_err(failed)?;
         let path = keys.join("root.key");
         let root = match File::open(&path) {
-            Ok(mut file) => {
-                let mut bytes = Zeroizing::new(Vec::new());
-                file.read_to_end(&mut bytes).map_err(failed)?;
+            Ok(file) => {
+                // One byte more than a key has: longer files show, and the buffer never moves and leaves a copy.
+                let mut bytes = Zeroizing::new(Vec::with_capacity(64));
+                file.take(33).read_to_end(&mut bytes).map_err(failed)?;
                 let bytes: &[u8; 32] = bytes
                     .as_slice()
                     .try_into()
@@ -129,7 +130,7 @@ impl Keyring {
     /// Makes a repository's first data key.
     pub fn create_repository(&self, account: &AccountId, repository: &[u8; 16]) -> Result<DataKeys, KeyringError> {
         let keys = DataKeys { epochs: vec![(1, Key::random())] };
-        let mut bytes = Zeroizing::new(Vec::new());
+        let mut bytes = Zeroizing::new(Vec::with_capacity(36 * keys.epochs.len()));
         for (epoch, key) in &keys.epochs {
             bytes.extend_from_slice(&epoch.to_be_bytes());
             bytes.extend_from_slice(key.dangerous_bytes());
@@ -247,11 +248,19 @@ fn one_key(name: &str, bytes: &[u8]) -> Result<Key, KeyringError> {
     Ok(Key::from_bytes(bytes))
 }
 
-/// Makes a folder that only this user may look into.
+/// Makes a folder that only this user may look into, and the folders above it where they are missing. When it returns,
+/// a power cut does not take away those that were made.
 pub fn create_private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    // A relative path ends in an empty one, which names the working folder.
+    let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    let changed: Vec<&Path> = missing.filter_map(Path::parent).collect();
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    for folder in changed {
+        sync_folder(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?;
+    }
+    Ok(())
 }
 
 /// Writes a file that only this user may read, so that after a crash it is there whole or not at all.
