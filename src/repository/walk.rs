@@ -10,10 +10,11 @@ use std::io;
 use std::sync::Arc;
 
 use super::commit_graph::{CommitGraph, Node};
-use super::object::{EntryKind, ObjectKind, TagView, TreeEntry, TreeIter};
+use super::object::{EntryKind, ObjectKind, TagView, TreeIter};
 use super::objects::{Objects, PlaceSet};
 use super::pack::oid_hash::{IdMap, RawId, raw};
 use super::pack::read::{ObjectReader, Place};
+use super::tree_diff::new_entries;
 
 /// What of the reached objects is left out (partial clone). Objects that are wanted by id are sent all the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -245,39 +246,22 @@ impl Walk<'_> {
             for parent in &parents {
                 others.push(self.reader.read(*parent)?);
             }
-            let mut sides: Vec<Side<'_>> = others.iter().map(|data| Side::new(data)).collect();
-            for entry in TreeIter::new(&data) {
-                let entry = entry.map_err(io::Error::other)?;
-                let kind = entry.kind();
-                if kind == EntryKind::Submodule {
-                    continue;
+            let sides: Vec<&[u8]> = others.iter().map(|other| &**other).collect();
+            let mut found: Vec<(EntryKind, RawId, Vec<RawId>)> = Vec::new();
+            new_entries(&sides, &data, |entry, same_name| {
+                if entry.kind() != EntryKind::Submodule {
+                    let theirs = same_name.iter().flatten().map(|id| raw(id)).collect();
+                    found.push((entry.kind(), raw(entry.oid), theirs));
                 }
-                let mut is_known = false;
-                let (mut folders, mut replaced) = (Vec::new(), Vec::new());
-                for side in &mut sides {
-                    if let Some(other) = side.same_name(&entry)? {
-                        if other.oid == entry.oid && other.is_tree() == entry.is_tree() {
-                            is_known = true;
-                        } else if kind == EntryKind::Tree && other.is_tree() {
-                            folders.push(raw(other.oid));
-                        } else if kind == EntryKind::File && other.kind() == EntryKind::File {
-                            replaced.push(raw(other.oid));
-                        }
-                    }
+            })
+            .map_err(io::Error::other)?;
+            for (kind, id, theirs) in found {
+                let theirs: Vec<Place> = theirs.iter().filter_map(|id| self.objects.find_stored(id)).collect();
+                for place in &theirs {
+                    self.known.insert(*place);
                 }
-                if is_known {
-                    continue;
-                }
-                for id in folders.iter().chain(&replaced) {
-                    if let Some(place) = self.objects.find_stored(id) {
-                        self.known.insert(place);
-                    }
-                }
-                let id = raw(entry.oid);
                 if kind == EntryKind::Tree {
-                    let child = self.objects.find_stored(&id).ok_or_else(|| missing(&id))?;
-                    let folders = folders.iter().filter_map(|id| self.objects.find_stored(id)).collect();
-                    stack.push((folders, child));
+                    stack.push((theirs, self.objects.find_stored(&id).ok_or_else(|| missing(&id))?));
                 } else {
                     self.add_blob(&id)?;
                 }
@@ -301,45 +285,4 @@ impl Walk<'_> {
         }
         Ok(())
     }
-}
-
-/// A parent's tree, read along with the new one: both are sorted the same way.
-struct Side<'a> {
-    entries: TreeIter<'a>,
-    next: Option<TreeEntry<'a>>,
-}
-
-impl<'a> Side<'a> {
-    fn new(data: &'a [u8]) -> Side<'a> {
-        let mut entries = TreeIter::new(data);
-        let next = entries.next().and_then(Result::ok);
-        Side { entries, next }
-    }
-
-    /// The entry of the same name and sort, if there is one; entries before it are passed over.
-    fn same_name(&mut self, entry: &TreeEntry<'_>) -> io::Result<Option<TreeEntry<'a>>> {
-        while let Some(next) = self.next {
-            match tree_order(&next, entry) {
-                std::cmp::Ordering::Less => {
-                    self.next = self.entries.next().transpose().map_err(io::Error::other)?;
-                }
-                std::cmp::Ordering::Equal => return Ok(Some(next)),
-                std::cmp::Ordering::Greater => return Ok(None),
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Git's order of tree entries: by bytes, a folder as if its name ended in a slash.
-fn tree_order(a: &TreeEntry<'_>, b: &TreeEntry<'_>) -> std::cmp::Ordering {
-    let n = a.name.len().min(b.name.len());
-    a.name[..n].cmp(&b.name[..n]).then_with(|| {
-        let end = |entry: &TreeEntry<'_>| match entry.name.get(n) {
-            Some(byte) => *byte,
-            None if entry.is_tree() => b'/',
-            None => 0,
-        };
-        end(a).cmp(&end(b)).then(a.name.len().cmp(&b.name.len()))
-    })
 }

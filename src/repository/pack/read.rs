@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::delta;
-use super::entry::{EntryHeader, EntryKind, MAX_HEADER_LEN};
+use super::entry::EntryHeader;
 use super::index::{PackIndex, Storage};
 use super::inflate::Inflater;
 use crate::repository::object::ObjectKind;
@@ -200,20 +200,6 @@ impl<'a> ObjectReader<'a> {
         self.inflater.all(&self.raw[header.len..], size, out).map_err(io::Error::other)?;
         Ok(())
     }
-}
-
-/// The header of the entry at a position, read alone.
-pub fn header_at(pack: &Pack, position: u32) -> io::Result<EntryHeader> {
-    let range = pack.index.range(position);
-    let mut bytes = [0; MAX_HEADER_LEN];
-    let len = ((range.end - range.start) as usize).min(MAX_HEADER_LEN);
-    pack.bytes.read_at(range.start, &mut bytes[..len])?;
-    EntryHeader::parse(&bytes[..len]).map_err(io::Error::other)
-}
-
-/// Whether an entry is stored whole, by its header.
-pub fn is_whole(header: &EntryHeader) -> bool {
-    matches!(header.kind, EntryKind::Whole(_))
 }
 
 fn damaged(offset: u64, what: &'static str) -> io::Error {
