@@ -290,6 +290,9 @@ impl Push<'_> {
             let mut after = snapshot.refs.clone();
             let mut accepted: Vec<(usize, RefChange)> = Vec::new();
             let twins = Twins::of(snapshot, &self.request.commands);
+            // Served when the pack came in is not served now: a ref may have been deleted in between.
+            let leans_on_gone =
+                quarantine.is_some_and(|pack| pack.external.iter().any(|(id, _)| snapshot.objects.find(id).is_none()));
             // Deletions first, so that `a` may make room for `a/b` in one push.
             let mut order: Vec<usize> = (0..self.request.commands.len()).collect();
             order.sort_by_key(|i| self.request.commands[*i].new.is_some());
@@ -298,7 +301,7 @@ impl Push<'_> {
                     continue;
                 }
                 let command = &self.request.commands[i];
-                let checked = self.check(snapshot, &after, quarantine, command, &twins);
+                let checked = self.check(snapshot, &after, quarantine, command, &twins, leans_on_gone);
                 let (change, kind) = match checked {
                     Ok(checked) => checked,
                     Err(reason) => {
@@ -395,6 +398,7 @@ impl Push<'_> {
         quarantine: Option<&Quarantine>,
         command: &RefCommand,
         twins: &Twins,
+        leans_on_gone: bool,
     ) -> Result<(RefChange, ChangeKind), String> {
         let name = command.parsed.clone().map_err(|error| error.to_string())?;
         if !NAMESPACES.iter().any(|prefix| name.as_bytes().starts_with(prefix)) {
@@ -423,10 +427,7 @@ impl Push<'_> {
             return Err(format!("`{other}` differs only in case or form"));
         }
         after.check(&change).map_err(|error| error.to_string())?;
-        if let Some(quarantine) = quarantine
-            && quarantine.external.iter().any(|(id, _)| snapshot.objects.find(id).is_none())
-            && !snapshot.is_exact
-        {
+        if leans_on_gone {
             return Err("what it builds on was just deleted; fetch first".into());
         }
         let kind = quarantine.and_then(|quarantine| quarantine.kind(&new)).or_else(|| {

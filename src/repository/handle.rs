@@ -290,6 +290,13 @@ impl Repository {
         let mut stays: Vec<Place> = external.iter().filter_map(|(id, _)| snapshot.objects.find(id)).collect();
         stays.extend(after.iter().filter_map(|(_, value)| snapshot.objects.find(&raw(&value.id))));
         self.spare(snapshot, &mut suspects, stays)?;
+        // An object that came twice lies in two packs, and the walk met one of the places.
+        for place in suspects.iter().collect::<Vec<_>>() {
+            let id = snapshot.objects.id(place);
+            for copy in snapshot.objects.copies(&id) {
+                suspects.insert(copy);
+            }
+        }
         let mut out = Vec::new();
         for (i, manifest) in snapshot.manifests.iter().enumerate() {
             let gone = suspects.of_pack(i as u32);

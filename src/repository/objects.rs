@@ -73,6 +73,14 @@ impl Objects {
         stored
     }
 
+    /// Every place of a stored object, one a pack.
+    pub fn copies(&self, id: &RawId) -> impl Iterator<Item = Place> {
+        self.packs
+            .iter()
+            .enumerate()
+            .filter_map(move |(i, pack)| Some(Place { pack: i as u32, position: pack.index.find(id)? }))
+    }
+
     /// Where a served object is.
     pub fn find(&self, id: &RawId) -> Option<Place> {
         self.find_stored(id).filter(|place| self.is_served(*place))

@@ -62,6 +62,37 @@ fn only_what_refs_reach_is_served_and_refusals_are_alike() {
     host.admin(&["fsck"]);
 }
 
+// B2
+#[test]
+fn an_object_that_came_twice_is_gone_with_its_last_ref() {
+    let host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    host.admin(&["repo", "create", "shop"]);
+    let main = host.path("main");
+    alice.history(&main);
+    alice.git(&main, &["push", "-q", &alice.ssh("shop"), "main"]);
+    // Two histories that know nothing of each other bring the same file, each in a pack of its own.
+    for name in ["one", "two"] {
+        let work = host.path(name);
+        std::fs::create_dir_all(&work).unwrap();
+        alice.git(&work, &["init", "-q"]);
+        std::fs::write(work.join("secret"), "secret\n").unwrap();
+        alice.git(&work, &["add", "."]);
+        alice.git(&work, &["commit", "-q", "-m", name]);
+        alice.git(&work, &["push", "-q", &alice.ssh("shop"), &format!("HEAD:refs/heads/{name}")]);
+    }
+    let blob = alice.git(&host.path("one"), &["rev-parse", "HEAD:secret"]).trim().to_string();
+    let fetch = || {
+        let clone = tempfile::tempdir_in(host.path("")).unwrap();
+        alice.git(clone.path(), &["init", "-q"]);
+        alice.try_git(clone.path(), &["fetch", &alice.https("shop"), &blob]).status.success()
+    };
+    assert!(fetch());
+    alice.git(&main, &["push", "-q", &alice.ssh("shop"), ":one", ":two"]);
+    assert!(!fetch(), "a copy of the object is served that no ref reaches");
+    host.admin(&["fsck"]);
+}
+
 /// Sends `body` to receive-pack as a push that creates `refs/heads/new` at `id`; gives the answer.
 fn raw_push(person: &Person, url: &str, id: &str, pack: &[u8]) -> String {
     let line = format!("{} {id} refs/heads/new\0report-status side-band-64k", "0".repeat(40));

@@ -49,13 +49,19 @@ pub fn write_pack(
     progress: &mut dyn FnMut(u32) -> io::Result<()>,
 ) -> io::Result<Written> {
     let n_packs = objects.packs().len();
-    // One pack holds no object twice, or the receiver said so; across packs ids decide.
+    // An object may lie in several packs, and twice in one that was pushed so: it is sent once. Ids decide across packs, the
+    // first position within one.
     let mut places: Vec<Place> = Vec::with_capacity(selected.len());
     let mut is_sent = objects.place_set();
     {
         let mut seen = IdSet::default();
         for place in selected.iter() {
-            if n_packs == 1 || seen.insert(objects.id(place)) {
+            let id = objects.id(place);
+            let is_new = match n_packs {
+                1 => objects.packs()[0].index.find(&id) == Some(place.position),
+                _ => seen.insert(id),
+            };
+            if is_new {
                 places.push(place);
                 is_sent.insert(place);
             }
