@@ -23,7 +23,7 @@ use super::refs::Refs;
 use super::snapshot::Snapshot;
 use super::walk::{ObjectFilter, Start, select};
 use crate::names::{AccountId, ObjectId, RefName};
-use crate::store::catalog::{Append, AppendOutcome, CatalogError};
+use crate::store::catalog::{Append, AppendOutcome, CatalogError, StoredEntry};
 use crate::store::file::{FileError, FileId, FileKind, FileMeta, RepositoryKeys};
 use crate::store::seal::SealError;
 use crate::store::{Store, StoreError};
@@ -164,18 +164,7 @@ impl Repository {
         }
         let mut state = State::of(&current);
         for stored in entries {
-            let generation = stored.generation;
-            let hash = entry_hash(&self.id, generation, &stored.previous_hash, &stored.sealed);
-            if generation != state.generation + 1 || stored.previous_hash != state.last_hash || stored.hash != hash {
-                return Err(RepositoryError::BrokenChain { generation });
-            }
-            let plain = self
-                .store
-                .open_value(&self.keys, &entry_place(&generation.to_be_bytes(), &stored.previous_hash), &stored.sealed)
-                .map_err(|source| RepositoryError::Unauthentic { generation, source })?;
-            let entry =
-                LogEntry::decode(&plain).map_err(|source| RepositoryError::DamagedEntry { generation, source })?;
-            state.apply(&entry, generation, hash);
+            state.take(&self.store, &self.keys, &stored)?;
         }
         let snapshot = Arc::new(self.materialise(state, Some(&current))?);
         *self.current.write() = snapshot.clone();
@@ -412,14 +401,19 @@ pub fn reached(snapshot: &Snapshot) -> Result<PlaceSet, RepositoryError> {
 }
 
 /// What the log says, without anything opened.
-struct State {
+pub(super) struct State {
     generation: i64,
     last_hash: [u8; 32],
     refs: Refs,
-    manifests: Vec<PackManifest>,
+    pub(super) manifests: Vec<PackManifest>,
 }
 
 impl State {
+    /// Before the first entry.
+    pub(super) fn empty(head: &RefName) -> State {
+        State { generation: 0, last_hash: [0; 32], refs: Refs::new(head.clone()), manifests: Vec::new() }
+    }
+
     fn of(snapshot: &Snapshot) -> State {
         State {
             generation: snapshot.generation,
@@ -427,6 +421,26 @@ impl State {
             refs: snapshot.refs.clone(),
             manifests: snapshot.manifests.clone(),
         }
+    }
+
+    /// Takes the next stored entry, once it has proven to be that.
+    pub(super) fn take(
+        &mut self,
+        store: &Store,
+        keys: &RepositoryKeys,
+        stored: &StoredEntry,
+    ) -> Result<(), RepositoryError> {
+        let generation = stored.generation;
+        let hash = entry_hash(keys.repository(), generation, &stored.previous_hash, &stored.sealed);
+        if generation != self.generation + 1 || stored.previous_hash != self.last_hash || stored.hash != hash {
+            return Err(RepositoryError::BrokenChain { generation });
+        }
+        let plain = store
+            .open_value(keys, &entry_place(&generation.to_be_bytes(), &stored.previous_hash), &stored.sealed)
+            .map_err(|source| RepositoryError::Unauthentic { generation, source })?;
+        let entry = LogEntry::decode(&plain).map_err(|source| RepositoryError::DamagedEntry { generation, source })?;
+        self.apply(&entry, generation, hash);
+        Ok(())
     }
 
     fn apply(&mut self, entry: &LogEntry, generation: i64, hash: [u8; 32]) {

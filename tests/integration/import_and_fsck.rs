@@ -102,6 +102,15 @@ fn fsck_names_what_is_damaged() {
         std::fs::write(&path, &bytes).unwrap();
     }
     host.admin(&["fsck"]);
+    // Every damaged file is named, not the first alone.
+    let damaged: Vec<_> =
+        blobs(&host).into_iter().filter(|(path, _)| !before.iter().any(|(known, _)| known == path)).collect();
+    assert_eq!(damaged.len(), 2, "a pack and its index");
+    for (path, bytes) in damaged {
+        std::fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
+    }
+    let said = text(&host.try_admin(&["fsck", "bad"]).stdout);
+    assert!(said.contains("/bad: pack: ") && said.contains("/bad: index: "), "{said}");
 }
 
 fn blobs(host: &TestHost) -> Vec<(std::path::PathBuf, Vec<u8>)> {
