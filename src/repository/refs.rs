@@ -1,6 +1,5 @@
 //! The refs of a repository at one generation: names in byte order, and what they point at.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::log::RefChange;
@@ -16,9 +15,10 @@ pub struct RefValue {
 }
 
 /// All refs, and the branch that HEAD names.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refs {
-    values: BTreeMap<RefName, RefValue>,
+    /// Shared between snapshots: a change copies the path to it, not the map.
+    values: imbl::OrdMap<RefName, RefValue>,
     /// The branch that HEAD names; it need not exist (an unborn branch).
     pub head: RefName,
 }
@@ -45,7 +45,7 @@ pub enum RefConflict {
 impl Refs {
     /// No refs.
     pub fn new(head: RefName) -> Refs {
-        Refs { values: BTreeMap::new(), head }
+        Refs { values: imbl::OrdMap::new(), head }
     }
 
     /// What a ref points at.
@@ -100,6 +100,11 @@ impl Refs {
         }
     }
 
+    /// Puts a ref where a stored state has it.
+    pub(super) fn insert(&mut self, name: RefName, value: RefValue) {
+        self.values.insert(name, value);
+    }
+
     /// A ref that is a folder of `name`, or that `name` would be a folder of.
     fn in_the_way(&self, name: &RefName) -> Option<RefName> {
         let bytes = name.as_bytes();
@@ -113,7 +118,7 @@ impl Refs {
         let mut below = bytes.to_vec();
         below.push(b'/');
         self.values
-            .range::<RefName, _>((Bound::Excluded(name), Bound::Unbounded))
+            .range::<_, RefName>((Bound::Excluded(name), Bound::Unbounded))
             .map(|(other, _)| other)
             // What sorts between `name` and `name/` shares the prefix, so the run is short in practice.
             .take_while(|other| other.as_bytes().starts_with(bytes))

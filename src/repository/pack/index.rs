@@ -5,8 +5,8 @@
 //! the order in which packs are written and read.
 //!
 //! The commits section repeats each commit's tree, parents and time: history walks, ancestor tests and shallow
-//! computations never inflate a commit. The roots are the objects that no other object of the pack names: a set of wants
-//! that covers the roots of a closed pack wants exactly that pack.
+//! computations never inflate a commit. The roots are objects of the pack that together reach all of it, such as
+//! those that no other object of the pack names: whether a push sent something that nothing needs is a look at them.
 
 use super::oid_hash::RawId;
 use crate::repository::object::ObjectKind;
@@ -65,8 +65,10 @@ pub struct PackIndex {
     sizes: usize,
     roots: std::ops::Range<usize>,
     commits: std::ops::Range<usize>,
-    /// First sorted place of each two-byte prefix, and the end: 65,537 numbers.
+    /// First sorted place of each prefix of `16 - prefix_shift` bits, and the end.
     fanout: Vec<u32>,
+    /// Small packs have few prefixes: there are many of them.
+    prefix_shift: u32,
     /// Sorted place by position.
     sorted: Vec<u32>,
 }
@@ -146,7 +148,12 @@ impl PackIndex {
         if bytes.len() < roots.end {
             return Err(DamagedIndex("it is cut off"));
         }
-        let mut fanout = vec![0u32; 65_537];
+        let prefix_shift = match count {
+            0..256 => 12,
+            256..16_384 => 8,
+            _ => 0,
+        };
+        let mut fanout = vec![0u32; (65_536 >> prefix_shift) + 1];
         let mut sorted = vec![u32::MAX; count];
         let mut previous: &[u8] = &[];
         for place in 0..count {
@@ -155,14 +162,14 @@ impl PackIndex {
                 return Err(DamagedIndex("its ids are not sorted"));
             }
             previous = id;
-            fanout[usize::from(u16::from_be_bytes([id[0], id[1]])) + 1] += 1;
+            fanout[(usize::from(u16::from_be_bytes([id[0], id[1]])) >> prefix_shift) + 1] += 1;
             let position = word(positions + place * 4) as usize;
             if position >= count || sorted[position] != u32::MAX {
                 return Err(DamagedIndex("its positions are not a permutation"));
             }
             sorted[position] = place as u32;
         }
-        for i in 0..65_536 {
+        for i in 0..65_536 >> prefix_shift {
             fanout[i + 1] += fanout[i];
         }
         for position in 0..count {
@@ -192,7 +199,21 @@ impl PackIndex {
         if at != bytes.len() {
             return Err(DamagedIndex("its commits end elsewhere than stated"));
         }
-        Ok(PackIndex { bytes, n, ids, positions, offsets, kinds, bases, sizes, roots, commits, fanout, sorted })
+        Ok(PackIndex {
+            bytes,
+            n,
+            ids,
+            positions,
+            offsets,
+            kinds,
+            bases,
+            sizes,
+            roots,
+            commits,
+            fanout,
+            prefix_shift,
+            sorted,
+        })
     }
 
     /// How many objects the pack has.
@@ -208,7 +229,7 @@ impl PackIndex {
     /// The position of an object; the first one where the pack holds it twice.
     #[inline]
     pub fn find(&self, id: &RawId) -> Option<u32> {
-        let prefix = usize::from(u16::from_be_bytes([id[0], id[1]]));
+        let prefix = usize::from(u16::from_be_bytes([id[0], id[1]])) >> self.prefix_shift;
         let (mut low, mut high) = (self.fanout[prefix] as usize, self.fanout[prefix + 1] as usize);
         while low < high {
             let middle = (low + high) / 2;
@@ -336,7 +357,7 @@ mod tests {
 
     #[test]
     fn finds_what_was_built() {
-        for n in [1u32, 2, 300] {
+        for n in [1u32, 2, 300, 20_000] {
             let (entries, bytes) = sample(n);
             let index = PackIndex::parse(bytes).unwrap();
             for (i, entry) in entries.iter().enumerate() {
