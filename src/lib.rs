@@ -16,6 +16,8 @@ pub mod policy;
 pub mod protocol;
 pub mod repository;
 
+pub mod jobs;
+
 pub mod store;
 
 pub mod clock;

@@ -101,6 +101,7 @@ impl Identity {
                 let repository = find_repository(directory, account, name)?;
                 let mut batch = put(vec![tombstone(repository, Some(repository.id), now_ms)]);
                 batch.deletes.push(("repository".to_string(), repository.id.into_bytes()));
+                batch.forget_repositories.push(repository.id.into_bytes());
                 Ok((batch, repository.clone()))
             })
             .await?;

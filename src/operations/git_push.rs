@@ -346,15 +346,18 @@ impl Push<'_> {
             let with = PublishWith {
                 decisions: decided.clone().map(record_of).collect(),
                 policy_generation: Some(policies.generation()),
+                retire_after_ms: None,
             };
             let mut entry = entry;
             entry.decisions = decided.map(|decision| decision.id.into_bytes()).collect();
             Ok(Some((entry, with)))
         });
-        match result {
-            Ok(_) => Ok(done),
-            Err(error) => Err(error),
+        if let Some(quarantine) = quarantine
+            && (result.is_err() || done.is_empty())
+        {
+            repository.forget(&quarantine.manifest);
         }
+        result.map(|_| done)
     }
 
     fn entry(

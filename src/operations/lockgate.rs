@@ -21,6 +21,7 @@ use super::{
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::{AdminCredentials, Identity, LoginFailure, Principal, RepositoryRecord};
+use crate::jobs::{Upkeep, sweep_hourly};
 use crate::policy::Action;
 use crate::protocol::Version;
 use crate::repository::handle::{Repository, RepositoryError};
@@ -40,6 +41,7 @@ pub struct Lockgate {
     identity: Identity,
     policies: Policies,
     repositories: Arc<Repositories>,
+    upkeep: Upkeep,
     settings: Arc<Settings>,
     listening: Arc<OnceLock<Listening>>,
 }
@@ -100,26 +102,12 @@ impl Lockgate {
             identity,
             policies,
             repositories: Arc::default(),
+            upkeep: Upkeep::start(),
             settings: Arc::new(settings),
             listening: Arc::default(),
         };
-        host.spawn_sweeping();
+        tokio::spawn(sweep_hourly(host.store.clone()));
         Ok(host)
-    }
-
-    /// Takes away what nobody published, once an hour.
-    fn spawn_sweeping(&self) {
-        let store = self.store.clone();
-        tokio::spawn(async move {
-            loop {
-                match store.sweep().await {
-                    Ok(0) => {}
-                    Ok(n) => tracing::info!(files = n, "swept files that nothing names"),
-                    Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "sweeping failed"),
-                }
-                tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
-            }
-        });
     }
 
     /// The store.
@@ -151,7 +139,9 @@ impl Lockgate {
 
     /// The repository of a record, opened at its first use. Blocks.
     pub fn repository(&self, record: &RepositoryRecord) -> Result<Arc<Repository>, RepositoryError> {
-        self.repositories.open(&self.store, record)
+        let repository = self.repositories.open(&self.store, record)?;
+        self.upkeep.look_at(&repository);
+        Ok(repository)
     }
 
     fn find(&self, ctx: &OpContext, path: &RepositoryPath) -> Option<RepositoryRecord> {
@@ -312,6 +302,7 @@ impl GitTransfer for Transfer {
                     input,
                     output,
                 );
+                self.host.upkeep.look_at(&self.repository);
                 match pushed {
                     Ok(pushed) => {
                         if pushed.n_done + pushed.n_refused > 0 {

@@ -6,8 +6,9 @@
 
 use crate::names::{AccountId, ObjectId, RefName};
 use crate::store::Store;
-use crate::store::file::FileMeta;
+use crate::store::file::{FileMeta, RepositoryKeys};
 
+use super::checkpoint;
 use super::handle::{Repository, State, reached};
 use super::log::ServedFile;
 use super::object::{for_each_link, object_id};
@@ -43,6 +44,7 @@ pub fn check(store: &Store, account: &AccountId, id: &[u8; 16], first_head: &Ref
     };
     // The log first, without opening what it names: then every file is looked at, whatever is wrong with another.
     let mut state = State::empty(first_head);
+    let checkpoint = out.checkpoint(store, &keys);
     match store.wait(store.catalog().read_log(id, 0)) {
         Ok(entries) => {
             for entry in entries {
@@ -52,6 +54,15 @@ pub fn check(store: &Store, account: &AccountId, id: &[u8; 16], first_head: &Ref
                     break;
                 }
                 out.n_entries += 1;
+                if let Some(checkpoint) = checkpoint.as_ref().filter(|other| other.generation == state.generation)
+                    && *checkpoint != state
+                {
+                    out.line(format!("the checkpoint of generation {} says other than the log", state.generation));
+                }
+            }
+            if let Some(checkpoint) = checkpoint.filter(|checkpoint| checkpoint.generation > state.generation) {
+                let (last, known) = (state.generation, checkpoint.generation);
+                out.line(format!("the log ends at generation {last}, and a checkpoint knows generation {known}"));
             }
         }
         Err(error) => out.add(&error),
@@ -164,6 +175,23 @@ pub fn check(store: &Store, account: &AccountId, id: &[u8; 16], first_head: &Ref
 }
 
 impl Checked {
+    /// The state of the repository's checkpoint, its file looked at like the others.
+    fn checkpoint(&mut self, store: &Store, keys: &RepositoryKeys) -> Option<State> {
+        let row = match checkpoint::row(store, keys) {
+            Ok(row) => row?,
+            Err(error) => {
+                self.add_as("checkpoint", &error);
+                return None;
+            }
+        };
+        self.n_files += 1;
+        if let Err(error) = store.open_file(keys, &row.file).and_then(|file| Ok(file.verify()?)) {
+            self.add_as("checkpoint", &error);
+            return None;
+        }
+        checkpoint::read(store, keys, &row).map_err(|error| self.add_as("checkpoint", &error)).ok()
+    }
+
     fn line(&mut self, line: String) {
         if self.damage.len() < MAX_LISTED {
             self.damage.push(line);

@@ -7,11 +7,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 use sha2::{Digest, Sha256};
 
+use super::checkpoint;
 use super::log::{DamagedEntry, LogEntry, PackManifest, RefChange, ServedFile};
 use super::object::ObjectKind;
 use super::objects::{Objects, PlaceSet, Served};
@@ -92,6 +94,8 @@ pub struct PublishWith {
     pub decisions: Vec<([u8; 16], Vec<u8>)>,
     /// The policy generation that decided.
     pub policy_generation: Option<i64>,
+    /// How long files stay that the change takes out of use, in milliseconds; [`RETENTION_MS`] if nothing else is said.
+    pub retire_after_ms: Option<i64>,
 }
 
 /// What a publish appends.
@@ -109,6 +113,8 @@ pub struct Repository {
     current: RwLock<Arc<Snapshot>>,
     publishing: Mutex<()>,
     open_packs: Mutex<HashMap<FileId, Arc<Pack>>>,
+    /// Generation of the newest checkpoint that this process knows of; 0 for none.
+    checkpoint_generation: AtomicI64,
 }
 
 impl Repository {
@@ -130,9 +136,45 @@ impl Repository {
             current: RwLock::new(Arc::new(empty)),
             publishing: Mutex::new(()),
             open_packs: Mutex::default(),
+            checkpoint_generation: AtomicI64::new(0),
         };
+        repository.take_checkpoint()?;
         repository.catch_up()?;
         Ok(repository)
+    }
+
+    /// Begins with the state of the checkpoint, if there is one that can be read. Without, the log says the same.
+    fn take_checkpoint(&self) -> Result<(), RepositoryError> {
+        let read = checkpoint::row(&self.store, &self.keys).and_then(|row| {
+            let Some(row) = row else { return Ok(None) };
+            self.know_checkpoint(row.generation);
+            Ok(Some(checkpoint::read(&self.store, &self.keys, &row)?))
+        });
+        let state = match read {
+            Ok(Some(state)) => state,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "a checkpoint cannot be read; the log is read whole");
+                return Ok(());
+            }
+        };
+        let entry = self.store.wait(self.store.catalog().log_entry(&self.id, state.generation))?;
+        if entry.is_none_or(|entry| entry.hash != state.last_hash) {
+            return Err(RepositoryError::BrokenChain { generation: state.generation });
+        }
+        let snapshot = self.materialise(state, None)?;
+        *self.current.write() = Arc::new(snapshot);
+        Ok(())
+    }
+
+    /// Generation of the newest checkpoint that this process knows of; 0 for none.
+    pub(super) fn checkpoint_generation(&self) -> i64 {
+        self.checkpoint_generation.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn know_checkpoint(&self, generation: i64) {
+        self.checkpoint_generation.fetch_max(generation, Ordering::Relaxed);
     }
 
     /// The repository's id.
@@ -204,7 +246,7 @@ impl Repository {
                 sealed,
                 publish_files,
                 retire_files: retired_by(&entry, &current),
-                retire_after_ms: now_ms + RETENTION_MS,
+                retire_after_ms: now_ms + with.retire_after_ms.unwrap_or(RETENTION_MS),
                 decisions: with.decisions,
                 policy_generation: with.policy_generation,
             };
@@ -241,6 +283,11 @@ impl Repository {
     /// Holds a pack that is about to be published open, so that publishing need not read it back.
     pub fn remember(&self, manifest: &PackManifest, pack: &Arc<Pack>) {
         self.open_packs.lock().insert(manifest.pack.id, pack.clone());
+    }
+
+    /// Lets go of a pack that [`Repository::remember`] holds and that is not published after all.
+    pub fn forget(&self, manifest: &PackManifest) {
+        self.open_packs.lock().remove(&manifest.pack.id);
     }
 
     /// Writes a served set as a sealed file; `Served::All` needs none.
@@ -371,13 +418,17 @@ impl Repository {
             return Ok(pack);
         }
         let index = PackIndex::parse(self.store.open_file(&self.keys, &manifest.index)?.read_all()?)?;
-        let file = self.store.open_file(&self.keys, &manifest.pack)?;
-        let bytes = if file.len() <= HELD_WHOLE_BYTES {
+        Ok(Arc::new(Pack { index, bytes: self.open_entries(&manifest.pack)? }))
+    }
+
+    /// Opens the entries of a pack; small ones are read into memory.
+    pub(super) fn open_entries(&self, pack: &FileMeta) -> Result<PackBytes, RepositoryError> {
+        let file = self.store.open_file(&self.keys, pack)?;
+        Ok(if file.len() <= HELD_WHOLE_BYTES {
             PackBytes::Memory(file.read_all()?.into())
         } else {
             PackBytes::Sealed(file)
-        };
-        Ok(Arc::new(Pack { index, bytes }))
+        })
     }
 
     fn read_bitmap(&self, file: &FileMeta) -> Result<RoaringBitmap, RepositoryError> {
@@ -401,10 +452,11 @@ pub fn reached(snapshot: &Snapshot) -> Result<PlaceSet, RepositoryError> {
 }
 
 /// What the log says, without anything opened.
+#[derive(PartialEq)]
 pub(super) struct State {
-    generation: i64,
-    last_hash: [u8; 32],
-    refs: Refs,
+    pub(super) generation: i64,
+    pub(super) last_hash: [u8; 32],
+    pub(super) refs: Refs,
     pub(super) manifests: Vec<PackManifest>,
 }
 

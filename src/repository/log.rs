@@ -89,6 +89,14 @@ pub struct LogEntry {
 #[error("the log entry is damaged: {0}")]
 pub struct DamagedEntry(&'static str);
 
+impl DamagedEntry {
+    pub(super) const UNKNOWN_VERSION: DamagedEntry = DamagedEntry("its version is unknown");
+    pub(super) const BAD_FILE: DamagedEntry = DamagedEntry("it has a bad file");
+    pub(super) const BAD_REF_NAME: DamagedEntry = DamagedEntry("it has a bad ref name");
+    pub(super) const BAD_ID: DamagedEntry = DamagedEntry("an object id has another length");
+    pub(super) const BYTES_FOLLOW: DamagedEntry = DamagedEntry("bytes follow its end");
+}
+
 const VERSION: u8 = 1;
 
 impl LogEntry {
@@ -143,7 +151,7 @@ impl LogEntry {
     pub fn decode(bytes: &[u8]) -> Result<LogEntry, DamagedEntry> {
         let mut from = Decoder(bytes);
         if from.take(1)? != [VERSION] {
-            return Err(DamagedEntry("its version is unknown"));
+            return Err(DamagedEntry::UNKNOWN_VERSION);
         }
         let at_ms = i64::from_be_bytes(*from.take(8)?.first_chunk().expect("eight bytes were taken"));
         let actor = String::from_utf8(from.bytes()?.to_vec()).map_err(|_| DamagedEntry("its actor is not text"))?;
@@ -152,7 +160,7 @@ impl LogEntry {
             entry.decisions.push(from.file_id()?);
         }
         for _ in 0..from.number()? {
-            let name = RefName::parse(from.bytes()?).map_err(|_| DamagedEntry("it has a bad ref name"))?;
+            let name = RefName::parse(from.bytes()?).map_err(|_| DamagedEntry::BAD_REF_NAME)?;
             let (old, new, peeled) = (from.id()?, from.id()?, from.id()?);
             entry.refs.push(RefChange { name, old, new, peeled });
         }
@@ -169,15 +177,15 @@ impl LogEntry {
         for _ in 0..from.number()? {
             entry.reserve.push((from.file_id()?, from.served()?));
         }
-        if from.0.is_empty() { Ok(entry) } else { Err(DamagedEntry("bytes follow its end")) }
+        if from.0.is_empty() { Ok(entry) } else { Err(DamagedEntry::BYTES_FOLLOW) }
     }
 }
 
 /// Appends numbers as LEB128, byte strings with their length before them.
-struct Encoder(Vec<u8>);
+pub(super) struct Encoder(pub(super) Vec<u8>);
 
 impl Encoder {
-    fn number(&mut self, mut number: u64) {
+    pub(super) fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.0.push(number as u8 | 0x80);
             number >>= 7;
@@ -185,12 +193,12 @@ impl Encoder {
         self.0.push(number as u8);
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.0.extend_from_slice(bytes);
     }
 
-    fn id(&mut self, id: Option<&ObjectId>) {
+    pub(super) fn id(&mut self, id: Option<&ObjectId>) {
         self.bytes(id.map_or(&[][..], |id| id.as_bytes()));
     }
 
@@ -204,7 +212,7 @@ impl Encoder {
         }
     }
 
-    fn pack(&mut self, pack: &PackManifest) {
+    pub(super) fn pack(&mut self, pack: &PackManifest) {
         self.bytes(&pack.pack.encode());
         self.bytes(&pack.index.encode());
         self.number(pack.n_objects.into());
@@ -218,20 +226,21 @@ impl Encoder {
     }
 }
 
-struct Decoder<'a>(&'a [u8]);
+/// Reads what an [`Encoder`] wrote.
+pub(super) struct Decoder<'a>(pub(super) &'a [u8]);
 
 impl<'a> Decoder<'a> {
-    fn take(&mut self, n: usize) -> Result<&'a [u8], DamagedEntry> {
+    pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8], DamagedEntry> {
         let (taken, rest) = self.0.split_at_checked(n).ok_or(DamagedEntry("it is cut off"))?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn byte(&mut self) -> Result<u8, DamagedEntry> {
+    pub(super) fn byte(&mut self) -> Result<u8, DamagedEntry> {
         Ok(self.take(1)?[0])
     }
 
-    fn number(&mut self) -> Result<u64, DamagedEntry> {
+    pub(super) fn number(&mut self) -> Result<u64, DamagedEntry> {
         let mut number = 0u64;
         for shift in (0..63).step_by(7) {
             let byte = self.byte()?;
@@ -243,18 +252,22 @@ impl<'a> Decoder<'a> {
         Err(DamagedEntry("a number is too long"))
     }
 
-    fn bytes(&mut self) -> Result<&'a [u8], DamagedEntry> {
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], DamagedEntry> {
         let n = usize::try_from(self.number()?).map_err(|_| DamagedEntry("a length is too large"))?;
         self.take(n)
     }
 
-    fn id(&mut self) -> Result<Option<ObjectId>, DamagedEntry> {
+    pub(super) fn id(&mut self) -> Result<Option<ObjectId>, DamagedEntry> {
         let bytes = self.bytes()?;
         match <[u8; 20]>::try_from(bytes) {
             Ok(id) => Ok(Some(ObjectId::from(id))),
             Err(_) if bytes.is_empty() => Ok(None),
-            Err(_) => Err(DamagedEntry("an object id has another length")),
+            Err(_) => Err(DamagedEntry::BAD_ID),
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn file_id(&mut self) -> Result<[u8; 16], DamagedEntry> {
@@ -262,7 +275,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn file(&mut self) -> Result<FileMeta, DamagedEntry> {
-        FileMeta::decode(self.bytes()?).map_err(|_| DamagedEntry("it has a bad file"))
+        FileMeta::decode(self.bytes()?).map_err(|_| DamagedEntry::BAD_FILE)
     }
 
     fn served(&mut self) -> Result<ServedFile, DamagedEntry> {
@@ -274,7 +287,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn pack(&mut self) -> Result<PackManifest, DamagedEntry> {
+    pub(super) fn pack(&mut self) -> Result<PackManifest, DamagedEntry> {
         let (pack, index) = (self.file()?, self.file()?);
         let n_objects = u32::try_from(self.number()?).map_err(|_| DamagedEntry("a count is too large"))?;
         let trailer = self.id()?.map(|id| *id.as_bytes().first_chunk().expect("ids have twenty bytes"));

@@ -5,7 +5,9 @@
 
 pub mod archive;
 pub mod check;
+pub mod checkpoint;
 pub mod commit_graph;
+pub mod compaction;
 pub mod fsck;
 pub mod handle;
 pub mod inspection;
@@ -19,3 +21,6 @@ pub mod shallow;
 pub mod snapshot;
 pub mod tree_diff;
 pub mod walk;
+
+#[cfg(test)]
+mod tests;

@@ -79,6 +79,8 @@ pub struct RecordBatch {
     pub puts: Vec<Record>,
     /// Records to take away: kind and id.
     pub deletes: Vec<(String, [u8; 16])>,
+    /// Repositories whose logs go, and whose files become sweepable.
+    pub forget_repositories: Vec<[u8; 16]>,
     /// The change counter that the caller's view has; another one means that someone else was faster.
     pub expect_counter: Option<i64>,
 }
@@ -137,6 +139,23 @@ pub struct StoredEntry {
     pub sealed: Vec<u8>,
 }
 
+/// A checkpoint that takes the place of an older one.
+#[derive(Debug, Clone)]
+pub struct NewCheckpoint {
+    /// The repository.
+    pub repository: [u8; 16],
+    /// The generation whose state it is.
+    pub generation: i64,
+    /// The sealed description of its file.
+    pub sealed: Vec<u8>,
+    /// Its file, published with it.
+    pub file: FileId,
+    /// The one that it replaces: generation and file.
+    pub replaces: Option<(i64, FileId)>,
+    /// When the replaced file may be swept, in milliseconds since the Unix epoch.
+    pub sweep_replaced_after_ms: i64,
+}
+
 const SCHEMA_VERSION: i64 = 1;
 
 /// SQLite's words. For PostgreSQL `BLOB` is `BYTEA`; nothing else differs.
@@ -148,8 +167,12 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS log_entry (
         repository BLOB NOT NULL, generation BIGINT NOT NULL, previous_hash BLOB NOT NULL, hash BLOB NOT NULL,
         sealed BLOB NOT NULL, PRIMARY KEY (repository, generation))",
+    "CREATE TABLE IF NOT EXISTS checkpoint (
+        repository BLOB PRIMARY KEY, generation BIGINT NOT NULL, sealed BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS file_intent (
         file BLOB PRIMARY KEY, repository BLOB NOT NULL, expires_ms BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS published_file (file BLOB PRIMARY KEY, repository BLOB NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS published_file_of ON published_file (repository)",
     "CREATE TABLE IF NOT EXISTS retired_file (
         file BLOB PRIMARY KEY, repository BLOB NOT NULL, sweep_after_ms BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS decision (id BLOB PRIMARY KEY, at_ms BIGINT NOT NULL, sealed BLOB NOT NULL)",
@@ -303,6 +326,9 @@ impl Catalog {
                 .await
                 .map_err(doing)?;
         }
+        for repository in &batch.forget_repositories {
+            forget_repository(&mut tx, repository).await?;
+        }
         for record in &batch.puts {
             let digest = record.name.as_ref().map(|name| digest_of(&self.digest_key, &record.kind, name.as_bytes()));
             let result = sqlx::query(
@@ -398,26 +424,10 @@ impl Catalog {
         .await
         .map_err(doing)?;
         for file in &append.publish_files {
-            let done = sqlx::query("DELETE FROM file_intent WHERE file = $1 AND repository = $2 AND expires_ms > $3")
-                .bind(&file[..])
-                .bind(repository)
-                .bind(now_ms)
-                .execute(&mut *tx)
-                .await
-                .map_err(doing)?;
-            // The intent has expired, and the file was swept or will be: publishing it would lose data.
-            if done.rows_affected() != 1 {
-                return Err(CatalogError::NotIntended);
-            }
+            publish_file(&mut tx, file, &append.repository, now_ms).await?;
         }
         for file in &append.retire_files {
-            sqlx::query("INSERT INTO retired_file (file, repository, sweep_after_ms) VALUES ($1, $2, $3)")
-                .bind(&file[..])
-                .bind(repository)
-                .bind(append.retire_after_ms)
-                .execute(&mut *tx)
-                .await
-                .map_err(doing)?;
+            retire_file(&mut tx, file, &append.repository, append.retire_after_ms).await?;
         }
         for (id, body) in &append.decisions {
             insert_decision(&mut tx, &self.key, id, body, now_ms).await?;
@@ -465,39 +475,74 @@ impl Catalog {
             Some(pool) => query.fetch_all(pool).await.map_err(doing)?,
             None => query.fetch_all(&mut *self.writer.lock().await).await.map_err(doing)?,
         };
-        Ok(rows
-            .iter()
-            .map(|row| StoredEntry {
-                generation: row.get(0),
-                previous_hash: hash_of(row.get(1)),
-                hash: hash_of(row.get(2)),
-                sealed: row.get(3),
-            })
-            .collect())
+        Ok(rows.iter().map(stored_entry).collect())
     }
 
-    /// Takes a deleted repository's rows away. Its files become sweepable.
-    pub async fn forget_repository(&self, repository: &[u8; 16], files: &[FileId]) -> Result<(), CatalogError> {
-        let doing = |source| CatalogError::Sql { doing: "forgetting a repository", source };
+    /// One entry of a repository's log.
+    pub async fn log_entry(&self, repository: &[u8; 16], generation: i64) -> Result<Option<StoredEntry>, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "reading a log", source };
+        let query = sqlx::query(
+            "SELECT generation, previous_hash, hash, sealed FROM log_entry WHERE repository = $1 AND generation = $2",
+        )
+        .bind(&repository[..])
+        .bind(generation);
+        let row = match &self.readers {
+            Some(pool) => query.fetch_optional(pool).await.map_err(doing)?,
+            None => query.fetch_optional(&mut *self.writer.lock().await).await.map_err(doing)?,
+        };
+        Ok(row.as_ref().map(stored_entry))
+    }
+
+    /// A repository's checkpoint: its generation and the sealed description of its file.
+    pub async fn checkpoint(&self, repository: &[u8; 16]) -> Result<Option<(i64, Vec<u8>)>, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "reading a checkpoint", source };
+        let query =
+            sqlx::query("SELECT generation, sealed FROM checkpoint WHERE repository = $1").bind(&repository[..]);
+        let row = match &self.readers {
+            Some(pool) => query.fetch_optional(pool).await.map_err(doing)?,
+            None => query.fetch_optional(&mut *self.writer.lock().await).await.map_err(doing)?,
+        };
+        Ok(row.map(|row| (row.get(0), row.get(1))))
+    }
+
+    /// Puts a checkpoint in the place of the one it replaces; says whether it did, which it does not if another one is there
+    /// or the repository was deleted.
+    pub async fn put_checkpoint(&self, new: &NewCheckpoint, now_ms: i64) -> Result<bool, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "writing a checkpoint", source };
         let mut writer = self.writer.lock().await;
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;
-        sqlx::query("DELETE FROM log_entry WHERE repository = $1")
-            .bind(&repository[..])
-            .execute(&mut *tx)
+        let repository = &new.repository[..];
+        let is_there = sqlx::query("SELECT 1 FROM record WHERE kind = 'repository' AND id = $1")
+            .bind(repository)
+            .fetch_optional(&mut *tx)
             .await
             .map_err(doing)?;
-        for file in files {
-            sqlx::query(
-                "INSERT INTO retired_file (file, repository, sweep_after_ms) VALUES ($1, $2, 0)
-                 ON CONFLICT (file) DO UPDATE SET sweep_after_ms = 0",
-            )
-            .bind(&file[..])
-            .bind(&repository[..])
-            .execute(&mut *tx)
+        let before = sqlx::query("SELECT generation FROM checkpoint WHERE repository = $1")
+            .bind(repository)
+            .fetch_optional(&mut *tx)
             .await
-            .map_err(doing)?;
+            .map_err(doing)?
+            .map(|row| row.get::<i64, _>(0));
+        if is_there.is_none() || before != new.replaces.map(|(generation, _)| generation) {
+            return Ok(false);
         }
-        tx.commit().await.map_err(doing)
+        sqlx::query(
+            "INSERT INTO checkpoint (repository, generation, sealed) VALUES ($1, $2, $3)
+             ON CONFLICT (repository) DO UPDATE SET generation = excluded.generation, sealed = excluded.sealed",
+        )
+        .bind(repository)
+        .bind(new.generation)
+        .bind(&new.sealed)
+        .execute(&mut *tx)
+        .await
+        .map_err(doing)?;
+        publish_file(&mut tx, &new.file, &new.repository, now_ms).await?;
+        if let Some((_, file)) = &new.replaces {
+            retire_file(&mut tx, file, &new.repository, new.sweep_replaced_after_ms).await?;
+        }
+        self.faults.reach("checkpoint:before-commit");
+        tx.commit().await.map_err(doing)?;
+        Ok(true)
     }
 
     /// Files that may be swept at `now_ms`: announced and never published, or retired long enough. From here on no publish
@@ -544,6 +589,82 @@ impl Catalog {
         }
         Ok(())
     }
+}
+
+fn stored_entry(row: &sqlx::sqlite::SqliteRow) -> StoredEntry {
+    StoredEntry {
+        generation: row.get(0),
+        previous_hash: hash_of(row.get(1)),
+        hash: hash_of(row.get(2)),
+        sealed: row.get(3),
+    }
+}
+
+/// Makes an announced file part of a repository.
+async fn publish_file(
+    tx: &mut SqliteConnection,
+    file: &FileId,
+    repository: &[u8; 16],
+    now_ms: i64,
+) -> Result<(), CatalogError> {
+    let doing = |source| CatalogError::Sql { doing: "publishing a file", source };
+    let done = sqlx::query("DELETE FROM file_intent WHERE file = $1 AND repository = $2 AND expires_ms > $3")
+        .bind(&file[..])
+        .bind(&repository[..])
+        .bind(now_ms)
+        .execute(&mut *tx)
+        .await
+        .map_err(doing)?;
+    // The intent has expired, and the file was swept or will be: publishing it would lose data.
+    if done.rows_affected() != 1 {
+        return Err(CatalogError::NotIntended);
+    }
+    sqlx::query("INSERT INTO published_file (file, repository) VALUES ($1, $2)")
+        .bind(&file[..])
+        .bind(&repository[..])
+        .execute(tx)
+        .await
+        .map_err(doing)?;
+    Ok(())
+}
+
+/// Notes that a file is out of use.
+async fn retire_file(
+    tx: &mut SqliteConnection,
+    file: &FileId,
+    repository: &[u8; 16],
+    sweep_after_ms: i64,
+) -> Result<(), CatalogError> {
+    let doing = |source| CatalogError::Sql { doing: "retiring a file", source };
+    sqlx::query("DELETE FROM published_file WHERE file = $1").bind(&file[..]).execute(&mut *tx).await.map_err(doing)?;
+    sqlx::query("INSERT INTO retired_file (file, repository, sweep_after_ms) VALUES ($1, $2, $3)")
+        .bind(&file[..])
+        .bind(&repository[..])
+        .bind(sweep_after_ms)
+        .execute(tx)
+        .await
+        .map_err(doing)?;
+    Ok(())
+}
+
+/// Takes a deleted repository's rows away, all that the server ever wrote for it becoming sweepable at once.
+async fn forget_repository(tx: &mut SqliteConnection, repository: &[u8; 16]) -> Result<(), CatalogError> {
+    let statements = [
+        "DELETE FROM log_entry WHERE repository = $1",
+        "DELETE FROM checkpoint WHERE repository = $1",
+        "INSERT INTO retired_file (file, repository, sweep_after_ms)
+         SELECT file, repository, 0 FROM published_file WHERE repository = $1",
+        "UPDATE retired_file SET sweep_after_ms = 0 WHERE repository = $1",
+        "DELETE FROM published_file WHERE repository = $1",
+    ];
+    for statement in statements {
+        sqlx::query(statement)
+            .bind(&repository[..])
+            .execute(&mut *tx)
+            .await
+            .map_err(|source| CatalogError::Sql { doing: "forgetting a repository", source })?;
+    }
+    Ok(())
 }
 
 async fn insert_decision(

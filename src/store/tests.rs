@@ -492,15 +492,28 @@ fn appending_compares_and_swaps() {
     assert_eq!((after.len(), &after[0].sealed), (1, &vec![2; 10]));
 
     // A deleted repository takes no more, and forgetting it takes its log and files away.
-    let meta = disk.write(ALICE, FileKind::Pack, b"x");
-    let batch = RecordBatch { deletes: vec![("repository".into(), ALICE)], ..RecordBatch::default() };
+    let (published, retired) = (disk.write(ALICE, FileKind::Pack, b"x"), disk.write(ALICE, FileKind::Pack, b"y"));
+    let of_bob = disk.write(BOB, FileKind::Pack, b"z");
+    let with_files = Append { publish_files: vec![published.id, retired.id], ..entry(ALICE, 3, [2; 32], 3) };
+    assert_eq!(disk.append(&with_files).unwrap(), AppendOutcome::Published);
+    let retiring = Append { retire_files: vec![retired.id], retire_after_ms: i64::MAX, ..entry(ALICE, 4, [3; 32], 4) };
+    assert_eq!(disk.append(&retiring).unwrap(), AppendOutcome::Published);
+    assert_eq!(
+        disk.append(&Append { publish_files: vec![of_bob.id], ..entry(BOB, 2, [3; 32], 4) }).unwrap(),
+        AppendOutcome::Published
+    );
+    assert_eq!(disk.sweep(), 0);
+    let batch = RecordBatch {
+        deletes: vec![("repository".into(), ALICE)],
+        forget_repositories: vec![ALICE],
+        ..RecordBatch::default()
+    };
     disk.runtime.block_on(disk.store.catalog().commit(&batch)).unwrap();
-    assert_eq!(disk.append(&entry(ALICE, 3, [2; 32], 3)).unwrap(), AppendOutcome::RepositoryGone);
-    disk.runtime.block_on(disk.store.catalog().forget_repository(&ALICE, &[meta.id])).unwrap();
+    assert_eq!(disk.append(&entry(ALICE, 5, [4; 32], 5)).unwrap(), AppendOutcome::RepositoryGone);
     assert_eq!(log(&disk, ALICE), []);
-    assert_eq!(log(&disk, BOB), [(1, 0, 3)]);
-    assert_eq!(disk.sweep(), 1);
-    assert!(!disk.blob(&meta).exists());
+    assert_eq!(log(&disk, BOB), [(1, 0, 3), (2, 3, 4)]);
+    assert_eq!(disk.sweep(), 2);
+    assert!(!disk.blob(&published).exists() && !disk.blob(&retired).exists() && disk.blob(&of_bob).exists());
 }
 
 #[test]
@@ -651,6 +664,7 @@ fn records_are_committed_together_or_not_at_all() {
         puts: vec![record("user", BOB, None, b"2")],
         deletes: vec![("user".into(), ALICE)],
         expect_counter: Some(counter),
+        ..RecordBatch::default()
     };
     let commit = |batch: &RecordBatch| disk.runtime.block_on(disk.store.catalog().commit(batch));
     assert!(matches!(commit(&stale), Err(CatalogError::Changed)));

@@ -313,6 +313,48 @@ fn a_server_killed_between_any_two_steps_loses_and_invents_nothing() {
     }
 }
 
+// J7: the packs of many pushes are joined, and dying on the way loses and shows nothing.
+#[test]
+fn joining_packs_survives_death_at_each_step() {
+    for point in ["compact:after-files", "compact:before-publish", "compact:after-publish"] {
+        let mut host = TestHost::start();
+        let alice = host.person("alice", &["developers"]);
+        host.admin(&["repo", "create", "shop"]);
+        let work = host.path("work");
+        alice.history(&work);
+        let commits = alice.git(&work, &["rev-list", "--reverse", "--first-parent", "main"]);
+        let commits: Vec<&str> = commits.lines().collect();
+        assert_eq!(host.down(), Some(0));
+        host.up(&[("LOCKGATE_CRASH_AT", point)]);
+        let alice = host_person(&host, &alice);
+        for commit in &commits[..16] {
+            alice.git(&work, &["push", "-q", &alice.https("shop"), &format!("{commit}:refs/heads/main")]);
+        }
+        // The seventeenth pack is one too many. Its push is answered or not; then the server dies.
+        let _ =
+            alice.try_git(&work, &["push", "-q", &alice.https("shop"), &format!("{}:refs/heads/main", commits[16])]);
+        host.await_death();
+        assert_eq!(host.log().matches("dying on purpose").count(), 1, "{point}");
+
+        host.up(&[]);
+        let alice = host_person(&host, &alice);
+        let refs = alice.git(&work, &["ls-remote", &alice.https("shop"), "refs/heads/main"]);
+        assert!(refs.starts_with(commits[16]), "{point}: {refs}");
+        if point != "compact:after-publish" {
+            host.await_log("joined packs");
+        }
+        host.admin(&["fsck"]);
+        alice.git(&work, &["push", "-q", &alice.https("shop"), "main", "--tags"]);
+        let clone = host.path("after");
+        alice.git(&host.path(""), &["clone", "-q", &alice.https("shop"), clone.to_str().unwrap()]);
+        alice.git(&clone, &["fsck", "--strict"]);
+        let list = |folder: &Path| alice.git(folder, &["rev-list", "--objects", "--no-object-names", "main", "v1.0"]);
+        let sorted = |list: String| list.lines().map(str::to_string).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(sorted(list(&clone)), sorted(list(&work)));
+        assert_eq!(host.down(), Some(0));
+    }
+}
+
 /// The same person at the ports that the server has now.
 fn host_person(host: &TestHost, person: &Person) -> Person {
     person.at(host)

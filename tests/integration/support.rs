@@ -81,6 +81,15 @@ impl TestHost {
         std::fs::read_to_string(self.path("server.log")).unwrap_or_default()
     }
 
+    /// Waits until the server's log says something.
+    pub fn await_log(&self, what: &str) {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !self.log().contains(what) {
+            assert!(std::time::Instant::now() < until, "the log does not say `{what}`:\n{}", self.log());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
     fn lockgate(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate"));
         command

@@ -8,7 +8,7 @@ use crate::identity::RepositoryRecord;
 use crate::names::{AccountId, RefName, RepositoryName};
 use crate::operations::admin::{AdminFailure, AdminReply, RepoCommand};
 use crate::repository::handle::{PublishWith, RepositoryError};
-use crate::repository::log::{LogEntry, ServedFile};
+use crate::repository::log::LogEntry;
 
 pub(super) fn run(
     ctx: &AdminContext<'_>,
@@ -79,23 +79,8 @@ pub(super) fn run(
         }
         RepoCommand::Delete { name } => {
             let record = find(ctx, account, name)?;
-            // What the files are has to be known before the keys are gone.
-            let files = (ctx.open_repository)(&record)
-                .map(|repository| {
-                    let mut files = Vec::new();
-                    for manifest in &repository.snapshot().manifests {
-                        files.extend([manifest.pack.id, manifest.index.id]);
-                        if let ServedFile::Bitmap { file, .. } = &manifest.served {
-                            files.push(file.id);
-                        }
-                    }
-                    files
-                })
-                .unwrap_or_default();
             wait(ctx, ctx.identity.delete_repository(account, name))?;
-            let id = record.id.into_bytes();
-            (ctx.forget_repository)(&id);
-            wait(ctx, ctx.store.catalog().forget_repository(&id, &files))?;
+            (ctx.forget_repository)(record.id.as_bytes());
             wait(ctx, ctx.store.sweep())?;
             let text = format!(
                 "{} is deleted and its keys are destroyed: nothing brings it back; the name is not given again",

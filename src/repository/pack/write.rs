@@ -1,9 +1,13 @@
-//! Writing a pack for a client: stored entries are copied as they are, with a new header where their base moved.
+//! Writing a pack, for a client or to join several: stored entries are copied as they are, with a new header where their
+//! base moved.
 //!
 //! Entries go out in the order in which they are stored, pack by pack, so that a base comes before its offset deltas and
-//! files are read forwards. A stored delta is reused if its base goes out too, from the same pack (two copies from
-//! different packs could lean on each other in a circle), or, in a thin pack, if the client has the base. Otherwise the
-//! object is sent whole. Objects that occur in several packs are sent once.
+//! files are read forwards. A stored delta is reused if its base goes out too, or, in a thin pack, if the client has the
+//! base. Otherwise the object is sent whole. Objects that occur in several packs are sent once.
+//!
+//! INVARIANT: a delta leans on the entry that it was stored against, or on a copy of that base from a pack earlier in the
+//! list. Following bases therefore goes down a chain within one pack or on to an earlier pack, and never in a circle, as
+//! two copies that were stored against each other's object would.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -37,8 +41,26 @@ pub struct Written {
     pub bytes: u64,
 }
 
+/// One entry that was written.
+#[derive(Debug, Clone, Copy)]
+pub struct WrittenEntry {
+    /// Where it was stored.
+    pub place: Place,
+    /// Where it begins in what was written, header included.
+    pub offset: u64,
+    /// For a delta whose base was written, too: where that was stored.
+    pub base: Option<Place>,
+}
+
+/// Length of the header before the entries.
+pub const HEADER_LEN: u64 = 12;
+
 /// Bytes read at once while entries are copied in order.
 const WINDOW_BYTES: usize = 1 << 20;
+
+/// Longest chain that a delta may be put on when its base is another pack's copy: without a bound, joining a file's versions
+/// from one push after another would chain them all.
+const MAX_JOINED_CHAIN: usize = 50;
 
 /// Writes the selected objects as a pack of version 2. `progress` is told how many objects are out.
 pub fn write_pack(
@@ -48,69 +70,66 @@ pub fn write_pack(
     out: &mut dyn Write,
     progress: &mut dyn FnMut(u32) -> io::Result<()>,
 ) -> io::Result<Written> {
-    let n_packs = objects.packs().len();
-    // An object may lie in several packs, and twice in one that was pushed so: it is sent once. Ids decide across packs, the
-    // first position within one.
-    let mut places: Vec<Place> = Vec::with_capacity(selected.len());
-    let mut is_sent = objects.place_set();
-    {
-        let mut seen = IdSet::default();
-        for place in selected.iter() {
-            let id = objects.id(place);
-            let is_new = match n_packs {
-                1 => objects.packs()[0].index.find(&id) == Some(place.position),
-                _ => seen.insert(id),
-            };
-            if is_new {
-                places.push(place);
-                is_sent.insert(place);
-            }
-        }
-    }
-    let n_objects = u32::try_from(places.len()).map_err(|_| io::Error::other("too many objects for one pack"))?;
+    write_entries(objects, selected, options, out, progress, &mut |_| {}).map(|(written, _)| written)
+}
+
+/// [`write_pack`] that tells of each entry, and gives the checksum that ended the pack.
+pub fn write_entries(
+    objects: &Objects,
+    selected: &PlaceSet,
+    options: &WriteOptions<'_>,
+    out: &mut dyn Write,
+    progress: &mut dyn FnMut(u32) -> io::Result<()>,
+    wrote: &mut dyn FnMut(WrittenEntry),
+) -> io::Result<(Written, [u8; 20])> {
+    let chosen = Chosen::among(objects, selected);
+    let n_objects =
+        u32::try_from(chosen.places.len()).map_err(|_| io::Error::other("too many objects for one pack"))?;
     let mut out = Hashed { out, hasher: sha1::Sha1::new(), bytes: 0 };
     let mut header = *b"PACK\0\0\0\x02\0\0\0\0";
     header[8..].copy_from_slice(&n_objects.to_be_bytes());
     out.write_all(&header)?;
 
     let mut written = Written { n_objects, ..Written::default() };
-    // Where each sent entry begins in the new pack; kept for the pack being written, since bases stay within it.
-    let mut offsets: HashMap<u32, u64> = HashMap::new();
+    // Where each sent entry that others lean on begins in the new pack.
+    let bases = chosen.bases_in_use();
+    let mut offsets: HashMap<Place, u64> = HashMap::new();
+    let mut made_whole = objects.place_set();
     let mut reader = objects.reader(16 << 20);
     let mut window = Window::default();
     let mut scratch = Vec::new();
     let mut current_pack = u32::MAX;
-    let bases = bases_in_use(objects, &places);
-    for (i, place) in places.iter().enumerate() {
+    for (i, place) in chosen.places.iter().enumerate() {
         if place.pack != current_pack {
             current_pack = place.pack;
-            offsets.clear();
             window.forget();
         }
         let pack = &objects.packs()[place.pack as usize];
         let begins = out.bytes;
         if bases.contains(*place) {
-            offsets.insert(place.position, begins);
+            offsets.insert(*place, begins);
         }
         let range = pack.index.range(place.position);
         scratch.clear();
+        let mut base = None;
         match pack.index.storage(place.position) {
             Storage::Whole => {
                 let entry = window.get(&pack.bytes, range, pack.index.end())?;
                 out.write_all(entry)?;
             }
-            Storage::Delta(base) => {
-                let base_place = Place { pack: place.pack, position: base };
-                let goes_out = is_sent.contains(base_place);
-                let client_has = !goes_out && options.thin_bases.is_some_and(|has| has(base_place));
-                if goes_out || client_has {
+            Storage::Delta(position) => {
+                let stored_base = Place { pack: place.pack, position };
+                base = chosen
+                    .base_of(stored_base)
+                    .filter(|base| base.pack == place.pack || chosen.chain_is_short(*base, &made_whole));
+                let client_has = base.is_none() && options.thin_bases.is_some_and(|has| has(stored_base));
+                if base.is_some() || client_has {
                     let entry = window.get(&pack.bytes, range, pack.index.end())?;
                     let stored = EntryHeader::parse(entry).map_err(io::Error::other)?;
-                    let kind = match offsets.get(&base) {
-                        Some(base_begins) if options.ofs_delta && goes_out => {
-                            EntryKind::OffsetDelta(begins - base_begins)
-                        }
-                        _ => EntryKind::RefDelta(pack.index.id(base)),
+                    let begins_at = base.and_then(|base| offsets.get(&base));
+                    let kind = match begins_at {
+                        Some(base_begins) if options.ofs_delta => EntryKind::OffsetDelta(begins - base_begins),
+                        _ => EntryKind::RefDelta(pack.index.id(position)),
                     };
                     if kind == stored.kind {
                         out.write_all(entry)?;
@@ -128,10 +147,12 @@ pub fn write_pack(
                     encoder.write_all(&data)?;
                     encoder.finish()?;
                     out.write_all(&scratch)?;
+                    made_whole.insert(*place);
                     written.n_recompressed += 1;
                 }
             }
         }
+        wrote(WrittenEntry { place: *place, offset: begins, base });
         if i % 1024 == 0 {
             progress(i as u32)?;
         }
@@ -141,18 +162,79 @@ pub fn write_pack(
     let trailer: [u8; 20] = hasher.finalize().into();
     out.write_all(&trailer)?;
     written.bytes = bytes + 20;
-    Ok(written)
+    Ok((written, trailer))
 }
 
-/// The sent entries that some sent delta has for a base: only their offsets need to be remembered.
-fn bases_in_use(objects: &Objects, places: &[Place]) -> PlaceSet {
-    let mut bases = objects.place_set();
-    for place in places {
-        if let Storage::Delta(base) = objects.packs()[place.pack as usize].index.storage(place.position) {
-            bases.insert(Place { pack: place.pack, position: base });
+/// Which copies are sent, in the order in which they are.
+struct Chosen<'a> {
+    objects: &'a Objects,
+    places: Vec<Place>,
+    is_sent: PlaceSet,
+}
+
+impl Chosen<'_> {
+    /// An object may lie in several packs, and twice in one that was pushed so: it is sent once. Ids decide across packs, the
+    /// first position within one.
+    fn among<'a>(objects: &'a Objects, selected: &PlaceSet) -> Chosen<'a> {
+        let n_packs = objects.packs().len();
+        let mut places: Vec<Place> = Vec::with_capacity(selected.len());
+        let mut is_sent = objects.place_set();
+        let mut seen = IdSet::default();
+        for place in selected.iter() {
+            let id = objects.id(place);
+            let is_new = match n_packs {
+                1 => objects.packs()[0].index.find(&id) == Some(place.position),
+                _ => seen.insert(id),
+            };
+            if is_new {
+                places.push(place);
+                is_sent.insert(place);
+            }
         }
+        Chosen { objects, places, is_sent }
     }
-    bases
+
+    /// The sent entry that holds the object of `stored_base`: that itself, or a copy from an earlier pack.
+    fn base_of(&self, stored_base: Place) -> Option<Place> {
+        if self.is_sent.contains(stored_base) {
+            return Some(stored_base);
+        }
+        let id = self.objects.id(stored_base);
+        self.objects
+            .copies(&id)
+            .take_while(|copy| copy.pack < stored_base.pack)
+            .find(|copy| self.is_sent.contains(*copy))
+    }
+
+    /// Whether the chain below an entry leaves room for one more delta.
+    fn chain_is_short(&self, entry: Place, made_whole: &PlaceSet) -> bool {
+        let mut at = entry;
+        for _ in 0..MAX_JOINED_CHAIN {
+            if made_whole.contains(at) {
+                return true;
+            }
+            let index = &self.objects.packs()[at.pack as usize].index;
+            let Storage::Delta(position) = index.storage(at.position) else { return true };
+            match self.base_of(Place { pack: at.pack, position }) {
+                Some(base) => at = base,
+                None => return true,
+            }
+        }
+        false
+    }
+
+    /// The sent entries that some sent delta has for a base: only their offsets need to be remembered.
+    fn bases_in_use(&self) -> PlaceSet {
+        let mut bases = self.objects.place_set();
+        for place in &self.places {
+            if let Storage::Delta(position) = self.objects.packs()[place.pack as usize].index.storage(place.position)
+                && let Some(base) = self.base_of(Place { pack: place.pack, position })
+            {
+                bases.insert(base);
+            }
+        }
+        bases
+    }
 }
 
 /// A stretch of a pack's bytes, read ahead while entries are taken in order.
