@@ -360,7 +360,9 @@ impl<'a> Fetch<'a> {
         let mut wants = self.wants.clone();
         // The parents of what is shallow no more are sent as if they had been asked for.
         for node in &boundary.unshallow {
-            wants.extend(graph.parents(*node).iter().map(|parent| graph.place(*parent)));
+            wants.extend(
+                graph.parents(*node).iter().filter_map(|parent| snapshot.objects.find_stored(graph.id(*parent))),
+            );
         }
         let start = Start {
             wants: &wants,

@@ -410,7 +410,11 @@ impl Repository {
             packs.push((pack, served));
         }
         let objects = Objects::new(packs);
-        Ok(Snapshot::new(state.generation, state.last_hash, state.refs, objects, state.manifests, is_exact))
+        let snapshot = Snapshot::new(state.generation, state.last_hash, state.refs, objects, state.manifests, is_exact);
+        Ok(match before {
+            Some(before) => snapshot.after(before),
+            None => snapshot,
+        })
     }
 
     fn open_pack(&self, manifest: &PackManifest) -> Result<Arc<Pack>, RepositoryError> {

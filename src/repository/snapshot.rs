@@ -11,6 +11,7 @@ use super::pack::oid_hash::{RawId, raw};
 use super::pack::read::Place;
 use super::refs::Refs;
 use crate::names::ObjectId;
+use crate::store::file::FileId;
 
 /// A repository as it stood after one log entry.
 pub struct Snapshot {
@@ -28,6 +29,8 @@ pub struct Snapshot {
     /// ref may have reached is left out until a walk has looked.
     pub is_exact: bool,
     graph: OnceLock<Arc<CommitGraph>>,
+    /// The graph of an earlier state.
+    earlier_graph: Option<Arc<CommitGraph>>,
 }
 
 impl Snapshot {
@@ -40,12 +43,30 @@ impl Snapshot {
         manifests: Vec<PackManifest>,
         is_exact: bool,
     ) -> Snapshot {
-        Snapshot { generation, last_hash, refs, objects, manifests, is_exact, graph: OnceLock::new() }
+        Snapshot {
+            generation,
+            last_hash,
+            refs,
+            objects,
+            manifests,
+            is_exact,
+            graph: OnceLock::new(),
+            earlier_graph: None,
+        }
+    }
+
+    /// The same, with what is known of the commits of the state before.
+    pub fn after(mut self, before: &Snapshot) -> Snapshot {
+        self.earlier_graph = before.graph.get().or(before.earlier_graph.as_ref()).cloned();
+        self
     }
 
     /// The commits, built at the first question.
     pub fn graph(&self) -> &CommitGraph {
-        self.graph.get_or_init(|| Arc::new(CommitGraph::build(&self.objects)))
+        self.graph.get_or_init(|| {
+            let ids: Vec<FileId> = self.manifests.iter().map(|manifest| manifest.pack.id).collect();
+            Arc::new(CommitGraph::build(&self.objects, &ids, self.earlier_graph.as_deref()))
+        })
     }
 
     /// The commit that an id leads to, through tags; nothing for other objects and for what is not served.

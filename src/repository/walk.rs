@@ -116,7 +116,8 @@ pub fn select(
     // Parents before children: what a parent has at the same place is then known to be complete. The other way round two
     // trees that follow each other in turns, as a change and its revert do, would each rely on the other.
     for (i, node) in commits.iter().rev().enumerate() {
-        walk.add(graph.place(*node));
+        let id = graph.id(*node);
+        walk.add(objects.find_stored(id).ok_or_else(|| missing(id))?);
         if wants_trees {
             let tree = graph.tree(*node);
             let parents: Vec<&RawId> = if (start.new_edges)(*node) {
