@@ -96,6 +96,10 @@ pub fn check(store: &Store, account: &AccountId, id: &[u8; 16], first_head: &Ref
     let objects = &snapshot.objects;
     let mut reader = objects.reader(64 << 20);
     for (i, pack) in objects.packs().iter().enumerate() {
+        let (stated, actual) = (snapshot.manifests[i].n_objects, pack.index.len());
+        if stated != actual {
+            out.line(format!("a pack has {actual} objects, and the log says {stated}"));
+        }
         for position in 0..pack.index.len() {
             out.n_objects += 1;
             let place = Place { pack: i as u32, position };
@@ -112,18 +116,22 @@ pub fn check(store: &Store, account: &AccountId, id: &[u8; 16], first_head: &Ref
                 out.line(format!("object {id} is another one than its id says"));
             }
             if objects.is_served(place) {
-                let mut missing = Vec::new();
-                let links = for_each_link(kind, &data, |_, target| {
-                    if objects.find_stored(&raw(target)).is_none() {
-                        missing.push(target.to_owned());
+                let mut wrong = Vec::new();
+                let links = for_each_link(kind, &data, |link, target| {
+                    let stated = link.target_kind();
+                    match objects.find_stored(&raw(target)).map(|place| objects.kind(place)) {
+                        None => wrong.push(format!("object {target} is missing, named by {kind} {id}")),
+                        Some(actual) if actual != stated => {
+                            wrong
+                                .push(format!("object {target} is a {actual}, and {kind} {id} names it as a {stated}"));
+                        }
+                        Some(_) => {}
                     }
                 });
                 if let Err(error) = links {
                     out.line(format!("object {id}: {error}"));
                 }
-                for target in missing {
-                    out.line(format!("object {target} is missing, named by {kind} {id}"));
-                }
+                wrong.into_iter().for_each(|line| out.line(line));
             }
         }
     }
