@@ -70,7 +70,7 @@ enum Subject {
         statements: Vec<Statement>,
         withdrawals: Vec<i64>,
     },
-    Subkey(Part),
+    Subkey(Box<Part>),
     /// A photo, a key of a kind that cannot be read: its signatures are of no interest.
     Other,
 }
@@ -111,7 +111,7 @@ impl Certificate {
                 Ok(Packet::PublicSubkey(key)) => {
                     subject.finish(&mut parts);
                     subject = match check_key(key.public_params()) {
-                        Ok(()) => Subject::Subkey(Part::new(Key::Subkey(key.clone()), &key)),
+                        Ok(()) => Subject::Subkey(Box::new(Part::new(Key::Subkey(key.clone()), &key))),
                         Err(_) => Subject::Other,
                     };
                 }
@@ -186,7 +186,7 @@ impl Subject {
             Subject::Subkey(mut part) => {
                 part.statements.sort_by_key(|statement| statement.made_at);
                 if part.statements.iter().any(|statement| statement.may_sign) {
-                    parts.push(part);
+                    parts.push(*part);
                 }
             }
         }

@@ -62,10 +62,9 @@ impl SshSignature {
     /// Reads the blob inside the armor.
     pub(super) fn parse(blob: &[u8]) -> Result<SshSignature, SignatureError> {
         let malformed = |error: russh::keys::ssh_key::Error| SignatureError::malformed(error.to_string());
-        let mut rest = blob;
-        let signature = SshSig::decode(&mut rest).map_err(malformed)?;
+        let signature = SshSig::decode(&mut &blob[..]).map_err(malformed)?;
         // One encoding only: nothing may hide behind the end or in fields of a length that the reader shrugs off.
-        if !rest.is_empty() || signature.encode_vec().map_err(|error| malformed(error.into()))? != blob {
+        if signature.encode_vec().map_err(|error| malformed(error.into()))? != blob {
             return Err(SignatureError::malformed("it is not encoded as OpenSSH would"));
         }
         if signature.version() != SshSig::VERSION {

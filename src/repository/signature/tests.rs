@@ -521,6 +521,41 @@ fn a_subkey_cannot_be_adopted() {
     }
 }
 
+#[test]
+fn only_the_primary_key_speaks_for_itself() {
+    let lab = Lab::new();
+    let user_id = "ann@example.com";
+    let fingerprint = lab.gpg_key(user_id, "ed25519");
+    let mut packets = lab.certificate(user_id).to_bytes();
+    let last = packets.len() - 1;
+    packets[last] ^= 1;
+    assert!(matches!(SigningKey::from_bytes(&packets), Err(SignatureError::NotAKey { .. })));
+}
+
+#[test]
+fn a_key_whose_user_id_was_withdrawn_signs_no_more() {
+    let lab = Lab::new();
+    lab.set_gpg_time(Y2020);
+    let fingerprint = lab.gpg_key("ann@example.com", "ed25519");
+    let sign_on = |day: i64| {
+        lab.set_gpg_time(Y2020 + day * DAY);
+        lab.gpg_tag(&[], PAYLOAD)
+    };
+    let (before, after) = (sign_on(10), sign_on(30));
+    lab.set_gpg_time(Y2020 + 20 * DAY);
+    // GnuPG keeps one; the certificate that is looked at has the withdrawn one only.
+    lab.gpg(&["--quick-add-uid", &fingerprint, "new@example.com"], b"");
+    lab.gpg(&["--quick-revoke-uid", &fingerprint, "ann@example.com"], b"");
+    let packets = lab.gpg(&["--export-filter", "keep-uid=uid =~ ann", "--export", &fingerprint], b"");
+    let withdrawn = SigningKey::from_bytes(&packets).unwrap();
+    assert!(verify_tag(&before, &withdrawn).is_ok());
+    let refused = verify_tag(&after, &withdrawn).unwrap_err().to_string();
+    assert!(refused.contains("no identity"), "{refused}");
+    let whole = lab.certificate(&fingerprint);
+    assert!(verify_tag(&before, &whole).is_ok());
+    assert!(verify_tag(&after, &whole).is_ok());
+}
+
 /// One change to some bytes: set, removed, or put in.
 fn mutate(bytes: &[u8], at: usize, byte: u8, change: u8) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
