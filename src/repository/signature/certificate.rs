@@ -132,7 +132,7 @@ impl Certificate {
         parts[0].statements.sort_by_key(|statement| statement.made_at);
         if !parts.iter().any(|part| part.statements.iter().any(|statement| statement.may_sign)) {
             return Err(SignatureError::not_a_key(
-                "no key in it is marked for signing by a valid self-signature with a hash that cannot be forged",
+                "no key in it is marked for signing by a valid self-signature; those with SHA-1 or MD5 do not count",
             ));
         }
         Ok(Certificate { packets, parts })

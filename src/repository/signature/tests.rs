@@ -556,6 +556,25 @@ fn a_key_whose_user_id_was_withdrawn_signs_no_more() {
     assert!(verify_tag(&after, &whole).is_ok());
 }
 
+#[test]
+fn a_version_6_certificate_is_read() {
+    // RFC 9580, A.3: the primary key signs, the subkey encrypts.
+    let text = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n\
+        xioGY4d/4xsAAAAg+U2nu0jWCmHlZ3BqZYfQMxmZu52JGggkLq2EVD34laPCsQYf\n\
+        GwoAAABCBYJjh3/jAwsJBwUVCg4IDAIWAAKbAwIeCSIhBssYbE8GCaaX5NUt+mxy\n\
+        KwwfHifBilZwj2Ul7Ce62azJBScJAgcCAAAAAK0oIBA+LX0ifsDm185Ecds2v8lw\n\
+        gyU2kCcUmKfvBXbAf6rhRYWzuQOwEn7E/aLwIwRaLsdry0+VcallHhSu4RN6HWaE\n\
+        QsiPlR4zxP/TP7mhfVEe7XWPxtnMUMtf15OyA51YBM4qBmOHf+MZAAAAIIaTJINn\n\
+        +eUBXbki+PSAld2nhJh/LVmFsS+60WyvXkQ1wpsGGBsKAAAALAWCY4d/4wKbDCIh\n\
+        BssYbE8GCaaX5NUt+mxyKwwfHifBilZwj2Ul7Ce62azJAAAAAAQBIKbpGG2dWTX8\n\
+        j+VjFM21J0hqWlEg+bdiojWnKfA5AQpWUWtnNwDEM0g12vYxoWM8Y81W+bHBw805\n\
+        I8kWVkXU6vFOi+HWvv/ira7ofJu16NnoUkhclkUrk0mXubZvyl4GBg==\n\
+        -----END PGP PUBLIC KEY BLOCK-----\n";
+    let names = SigningKey::parse(text).unwrap().names();
+    let names: Vec<&str> = names.iter().map(KeyName::as_str).collect();
+    assert_eq!(names, ["CB186C4F0609A697E4D52DFA6C722B0C1F1E27C18A56708F6525EC27BAD9ACC9", "CB186C4F0609A697"]);
+}
+
 /// One change to some bytes: set, removed, or put in.
 fn mutate(bytes: &[u8], at: usize, byte: u8, change: u8) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
