@@ -18,6 +18,7 @@ pub mod pack;
 pub mod receive;
 pub mod refs;
 pub mod shallow;
+pub mod signature;
 pub mod snapshot;
 pub mod tree_diff;
 pub mod walk;
