@@ -192,7 +192,7 @@ impl CompiledPolicies {
 }
 
 impl Question {
-    fn new(request: &DecisionRequest<'_>) -> Result<Question, String> {
+    pub(super) fn new(request: &DecisionRequest<'_>) -> Result<Question, String> {
         if let Some(over) = request.resource.over_limit() {
             return Err(over);
         }
@@ -228,7 +228,7 @@ impl Question {
         })
     }
 
-    fn scope_keys(&self) -> ScopeKeys {
+    pub(super) fn scope_keys(&self) -> ScopeKeys {
         let action = super::action::action_uid(self.action.as_str());
         ScopeKeys::new(&self.principal, &action, &self.resource, &self.entities)
     }

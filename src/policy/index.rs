@@ -73,6 +73,18 @@ impl LayerIndex {
     }
 }
 
+impl LayerIndex {
+    /// The forbids that could speak about a request by what its action and its principal are, whatever its resource.
+    pub(super) fn forbids_on_anything<'a>(&'a self, keys: &'a ScopeKeys) -> impl Iterator<Item = &'a Policy> {
+        keys.actions
+            .iter()
+            .filter_map(|action| self.forbids.get(action))
+            .flat_map(|by_principal| keys.principals.iter().filter_map(|principal| by_principal.get(principal)))
+            .flat_map(HashMap::values)
+            .flat_map(PolicySet::policies)
+    }
+}
+
 /// Under which keys the policies lie that could speak about a request.
 pub(super) struct ScopeKeys {
     actions: Vec<Option<EntityUid>>,

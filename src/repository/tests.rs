@@ -489,6 +489,47 @@ proptest! {
     }
 }
 
+#[test]
+fn changed_paths_are_those_of_git_diff() {
+    use super::changed_paths::{ChangedPathsError, changed_paths};
+    let pair = Pair::new();
+    git(pair.folder.path(), &["fast-import", "--quiet"], &history(21, 80));
+    // A file that becomes a folder, a folder that becomes a file, a mode, a link, a submodule.
+    let odd = "commit refs/heads/b0\nmark :900\ncommitter A <a@example.com> 1900000000 +0000\ndata 3\nodd\n\
+               from refs/heads/b0^0\nD d1\nM 100644 inline d1\ndata 2\nx\n\nD f1\nM 100755 inline f1/in/it\ndata 2\ny\n\n\
+               M 120000 inline link\ndata 2\nd1\nM 160000 1111111111111111111111111111111111111111 sub\n\
+               M 100644 inline a.b\ndata 2\nz\n\nM 100644 inline a/c\ndata 2\nz\n\n\
+               M 100644 inline a0\ndata 2\nz\n\n";
+    git(pair.folder.path(), &["fast-import", "--quiet"], odd.as_bytes());
+    pair.push(&BRANCHES);
+    let snapshot = pair.repository().snapshot();
+    let mut commits: Vec<String> = pair.git(&["rev-list", "--all"]).lines().step_by(5).map(str::to_string).collect();
+    commits.push(pair.id_of("b0").to_string());
+    commits.push(pair.id_of("b0~1").to_string());
+    let mut n_found = 0;
+    for old in &commits {
+        for new in &commits {
+            let tree = |commit: &str| raw(&pair.id_of(&format!("{commit}^{{tree}}")));
+            let ours: BTreeSet<String> = changed_paths(&snapshot.objects, Some(&tree(old)), Some(&tree(new)), 1000)
+                .unwrap()
+                .into_iter()
+                .map(text)
+                .collect();
+            let theirs = pair.git(&["diff-tree", "-r", "--no-renames", "--name-only", old, new]);
+            let theirs: BTreeSet<String> = theirs.lines().map(str::to_string).collect();
+            assert_eq!(ours, theirs, "{old} {new}");
+            n_found += ours.len();
+        }
+    }
+    assert!(n_found > 500, "{n_found}");
+    let tip = raw(&pair.id_of("b0^{tree}"));
+    let all = changed_paths(&snapshot.objects, None, Some(&tip), 1000).unwrap();
+    assert_eq!(all.len(), pair.git(&["ls-tree", "-r", "b0"]).lines().count());
+    assert_eq!(changed_paths(&snapshot.objects, Some(&tip), None, 1000).unwrap(), all);
+    let error = changed_paths(&snapshot.objects, None, Some(&tip), all.len() - 1).unwrap_err();
+    assert!(matches!(error, ChangedPathsError::TooMany { .. }));
+}
+
 /// An object that comes back after it was gone is sent again where C git's walk happens to know that the client has it.
 fn expected_at_most(needed: usize) -> usize {
     needed + needed / 2 + 8
