@@ -27,6 +27,7 @@ mod decide;
 mod entities;
 mod explain;
 mod files;
+mod iam;
 mod index;
 mod known_names;
 mod matrix;
@@ -49,6 +50,7 @@ pub use entities::{
 };
 pub use explain::{Explanation, explain};
 pub use files::{FilesError, PolicyFiles};
+pub use iam::{IamImport, IamProblem, ImportFor, TranslatedPolicy, import_iam};
 pub use known_names::{EveryName, KnownNames};
 pub use matrix::{Matrix, matrix, who_can};
 pub use path_rules::PathRules;
