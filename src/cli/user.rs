@@ -23,6 +23,12 @@ pub(super) enum User {
         #[arg(value_parser = principal)]
         name: PrincipalName,
     },
+    /// Set the mail addresses that the user's commits carry; without any, take all away
+    Address {
+        #[arg(value_parser = principal)]
+        name: PrincipalName,
+        addresses: Vec<String>,
+    },
     /// Undo `disable`
     Enable {
         #[arg(value_parser = principal)]
@@ -41,6 +47,7 @@ impl User {
             User::Create { name, groups } => UserCommand::Create { name, groups },
             User::List => UserCommand::List,
             User::Disable { name } => UserCommand::Disable { name },
+            User::Address { name, addresses } => UserCommand::Address { name, addresses },
             User::Enable { name } => UserCommand::Enable { name },
             User::Delete { name } => UserCommand::Delete { name },
         }

@@ -48,6 +48,23 @@ pub enum CredentialKind {
     },
     /// An access key for signed requests; the credential's id is the key's.
     AccessKey,
+    /// A public key whose signatures on commits are the user's. It opens no door.
+    SigningKey(SigningKeyInfo),
+}
+
+/// A key that a user signs commits with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningKeyInfo {
+    /// What it is listed by: `SHA256:...` for SSH, hexadecimal digits for OpenPGP. No two credentials have the same.
+    pub fingerprint: String,
+    /// What signatures may name it by, the fingerprint and subkeys among them.
+    pub names: Vec<String>,
+    /// The key, as `repository::signature` writes it.
+    pub key: Vec<u8>,
+    /// Commits from before count as unsigned, in milliseconds since the Unix epoch.
+    pub from_ms: Option<i64>,
+    /// Commits from after count as unsigned, in milliseconds since the Unix epoch.
+    pub until_ms: Option<i64>,
 }
 
 impl CredentialKind {
@@ -57,6 +74,7 @@ impl CredentialKind {
             CredentialKind::SshKey { .. } => "ssh-key",
             CredentialKind::Git { .. } => "git",
             CredentialKind::AccessKey => "access-key",
+            CredentialKind::SigningKey(_) => "signing-key",
         }
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::names::{AccountId, PrincipalName, RepositoryName};
 use crate::store::catalog::Record;
 
-use super::credential::{Credential, CredentialKind, StoredCredential, fingerprint};
+use super::credential::{Credential, CredentialKind, SigningKeyInfo, StoredCredential, fingerprint};
 use super::entries::{Account, Group, NameKind, RepositoryRecord, Role, User};
 use super::error::IdentityError;
 use super::principal::{Principal, UserPrincipal};
@@ -33,6 +33,10 @@ pub struct Directory {
     by_git_name: HashMap<String, Arc<StoredCredential>>,
     by_fingerprint: HashMap<String, Arc<StoredCredential>>,
     by_access_key: HashMap<String, Arc<StoredCredential>>,
+    /// By each name that a signature may give; anybody can make a key with the short id of another.
+    by_signing_key: HashMap<String, Vec<Arc<StoredCredential>>>,
+    /// Account and mail address, in lower case, of users who are not disabled.
+    addresses: HashSet<(AccountId, String)>,
 }
 
 /// What is in an account, by folded names.
@@ -120,6 +124,21 @@ impl Directory {
         self.stored_credentials(user.id).iter().map(|credential| &credential.public)
     }
 
+    /// The signing keys that go by a name, with their users; those of disabled users are none.
+    pub fn signing_keys(&self, name: &str) -> impl Iterator<Item = (&User, &SigningKeyInfo)> {
+        self.by_signing_key.get(name).into_iter().flatten().filter_map(|credential| {
+            let CredentialKind::SigningKey(info) = &credential.public.kind else { return None };
+            let (account, folded) = self.users_by_id.get(&credential.public.user)?;
+            let user = self.accounts.get(account)?.users.get(folded)?;
+            (!user.disabled).then_some((user, info))
+        })
+    }
+
+    /// Whether a user of the account, who is not disabled, has registered the mail address; case does not matter.
+    pub fn has_address(&self, account: &AccountId, address: &str) -> bool {
+        self.addresses.contains(&(account.clone(), address.to_ascii_lowercase()))
+    }
+
     /// Whether a principal of a while ago still is one, at `now_ms` since the Unix epoch.
     pub fn is_active(&self, principal: &Principal, now_ms: i64) -> bool {
         match principal {
@@ -164,6 +183,12 @@ impl Directory {
         self.by_fingerprint.get(fingerprint).map(Arc::as_ref)
     }
 
+    pub(super) fn has_signing_key(&self, fingerprint: &str) -> bool {
+        self.by_signing_key.get(fingerprint).into_iter().flatten().any(|credential| {
+            matches!(&credential.public.kind, CredentialKind::SigningKey(info) if info.fingerprint == fingerprint)
+        })
+    }
+
     pub(super) fn access_key_credential(&self, id: &str) -> Option<&StoredCredential> {
         self.by_access_key.get(id).map(Arc::as_ref)
     }
@@ -205,6 +230,10 @@ impl Directory {
             Entry::Account(_) => {}
             Entry::User(user) => {
                 self.users_by_id.insert(user.id, (user.account.clone(), user.name.folded()));
+                if !user.disabled {
+                    let folded = user.addresses.iter().map(|address| address.to_ascii_lowercase());
+                    self.addresses.extend(folded.map(|address| (user.account.clone(), address)));
+                }
                 self.entries_of(record, &user.account)?.users.insert(user.name.folded(), user);
             }
             Entry::Group(group) => {
@@ -228,6 +257,11 @@ impl Directory {
                     }
                     CredentialKind::AccessKey => {
                         self.by_access_key.insert(credential.public.id.clone(), credential.clone());
+                    }
+                    CredentialKind::SigningKey(info) => {
+                        for name in &info.names {
+                            self.by_signing_key.entry(name.clone()).or_default().push(credential.clone());
+                        }
                     }
                 }
                 self.credentials.entry(credential.public.user).or_default().push(credential);

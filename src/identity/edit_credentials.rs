@@ -8,7 +8,8 @@ use crate::store::catalog::{Record, RecordBatch};
 
 use super::Identity;
 use super::credential::{
-    Credential, CredentialKind, NewAccessKey, NewGitCredential, Secret, StoredCredential, new_id, parse_ssh_key,
+    Credential, CredentialKind, NewAccessKey, NewGitCredential, Secret, SigningKeyInfo, StoredCredential, new_id,
+    parse_ssh_key,
 };
 use super::directory::Directory;
 use super::edit_principals::{find_user, put};
@@ -21,6 +22,7 @@ use super::records;
 const MAX_ACCESS_KEYS: usize = 2;
 const MAX_GIT_CREDENTIALS: usize = 10;
 const MAX_SSH_KEYS: usize = 50;
+const MAX_SIGNING_KEYS: usize = 50;
 /// 262 bits.
 const GIT_PASSWORD_CHARS: usize = 44;
 /// As many as AWS's have.
@@ -45,6 +47,27 @@ impl Identity {
             }
             check_room(directory, user, &kind, "SSH keys", MAX_SSH_KEYS)?;
             let credential = credential(user, new_id("APKA"), kind.clone(), Secret::None, now_ms);
+            Ok((put(vec![records::of_credential(&credential)]), credential.public))
+        })
+        .await
+    }
+
+    /// Registers a key that a user signs commits with. A key is of one user only.
+    pub async fn add_signing_key(
+        &self,
+        account: &AccountId,
+        user: &PrincipalName,
+        info: SigningKeyInfo,
+    ) -> Result<Credential, IdentityError> {
+        let now_ms = self.now_ms();
+        self.change(|directory| {
+            let user = find_user(directory, account, user)?;
+            if directory.has_signing_key(&info.fingerprint) {
+                return Err(IdentityError::SigningKeyTaken);
+            }
+            let kind = CredentialKind::SigningKey(info.clone());
+            check_room(directory, user, &kind, "signing keys", MAX_SIGNING_KEYS)?;
+            let credential = credential(user, new_id("SKSK"), kind, Secret::None, now_ms);
             Ok((put(vec![records::of_credential(&credential)]), credential.public))
         })
         .await

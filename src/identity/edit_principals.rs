@@ -141,6 +141,9 @@ impl Identity {
         name: &PrincipalName,
         addresses: Vec<String>,
     ) -> Result<(), IdentityError> {
+        if let Some(bad) = addresses.iter().find(|address| !is_address(address)) {
+            return Err(IdentityError::NotAnAddress(crate::names::escape_for_people(bad.as_bytes(), 100)));
+        }
         self.change_user(account, name, |user| user.addresses = addresses.clone()).await
     }
 
@@ -275,6 +278,12 @@ impl Identity {
         })
         .await
     }
+}
+
+/// Whether a commit can carry the text as an address: git takes the bytes between `<` and `>`.
+fn is_address(text: &str) -> bool {
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '<' && c != '>';
+    (3..=254).contains(&text.len()) && text.chars().all(is_plain) && text.trim_matches('@').contains('@')
 }
 
 /// The user of that name, or the error that says that there is none.

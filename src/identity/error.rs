@@ -91,6 +91,12 @@ pub enum IdentityError {
     /// One key belongs to one user. Does not say to whom.
     #[error("this SSH key already belongs to a user")]
     SshKeyTaken,
+    /// One key signs for one user. Does not say for whom.
+    #[error("this signing key already belongs to a user")]
+    SigningKeyTaken,
+    /// A text that no commit can carry as a mail address.
+    #[error("`{0}` is no mail address")]
+    NotAnAddress(String),
     /// Others changed the directory all the time.
     #[error("the directory is changing too fast, try again")]
     Busy,

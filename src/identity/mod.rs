@@ -32,7 +32,7 @@ use parking_lot::RwLock;
 use crate::store::Store;
 use crate::store::catalog::{CatalogError, RecordBatch};
 
-pub use credential::{AccessKey, Credential, CredentialKind, NewAccessKey, NewGitCredential};
+pub use credential::{AccessKey, Credential, CredentialKind, NewAccessKey, NewGitCredential, SigningKeyInfo};
 pub use directory::Directory;
 pub use edit_principals::AdminCredentials;
 pub use entries::{Account, Group, NameKind, RepositoryRecord, Role, User};

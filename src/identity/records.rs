@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `account` | the number |
 //! | `user`, `group`, `role`, `repository` | `ACCOUNT/NAME` |
-//! | `credential` | `ssh/FINGERPRINT`, `git/USER-NAME` or `access-key/ID` |
+//! | `credential` | `ssh/FINGERPRINT`, `git/USER-NAME`, `access-key/ID` or `signing/FINGERPRINT` |
 //! | `tombstone` | `KIND/ACCOUNT/NAME` |
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::names::{AccountId, InvalidName, PrincipalName, RefName, RepositoryName};
 use crate::store::catalog::Record;
 
-use super::credential::{Credential, CredentialKind, Secret, StoredCredential};
+use super::credential::{Credential, CredentialKind, Secret, SigningKeyInfo, StoredCredential};
 use super::entries::{Account, Group, NameKind, RepositoryRecord, Role, User};
 use super::error::IdentityError;
 use super::password::PasswordHash;
@@ -220,6 +220,16 @@ pub(super) fn of_credential(credential: &StoredCredential) -> Record {
             };
             (format!("access-key/{}", public.id), SecretBody::AccessKey { secret })
         }
+        (CredentialKind::SigningKey(info), _) => {
+            let body = SecretBody::SigningKey {
+                fingerprint: info.fingerprint.clone(),
+                names: info.names.clone(),
+                key: BASE64.encode(&info.key),
+                from_ms: info.from_ms,
+                until_ms: info.until_ms,
+            };
+            (format!("signing/{}", info.fingerprint), body)
+        }
     };
     let body = CredentialBody {
         id: public.id.clone(),
@@ -263,6 +273,11 @@ fn read_secret(record: &Record, body: SecretBody) -> Result<(CredentialKind, Sec
             let (salt, hash) = (bytes(record, &salt)?, bytes(record, &hash)?);
             let hash = PasswordHash { memory_kib, passes, lanes, salt, hash };
             (CredentialKind::Git { user_name }, Secret::Hash(hash))
+        }
+        SecretBody::SigningKey { fingerprint, names, key, from_ms, until_ms } => {
+            let key = BASE64.decode(key).map_err(|error| damaged(record, error))?;
+            let info = SigningKeyInfo { fingerprint, names, key, from_ms, until_ms };
+            (CredentialKind::SigningKey(info), Secret::None)
         }
         SecretBody::AccessKey { secret } => (CredentialKind::AccessKey, Secret::Text(SecretString::from(secret))),
     })
@@ -328,6 +343,7 @@ enum SecretBody {
     SshKey { fingerprint: String, openssh: String, comment: String },
     Git { user_name: String, memory_kib: u32, passes: u32, lanes: u32, salt: String, hash: String },
     AccessKey { secret: String },
+    SigningKey { fingerprint: String, names: Vec<String>, key: String, from_ms: Option<i64>, until_ms: Option<i64> },
 }
 
 #[derive(Serialize, Deserialize)]

@@ -94,6 +94,13 @@ pub enum UserCommand {
         /// Which user.
         name: PrincipalName,
     },
+    /// Sets the mail addresses that the user's commits carry.
+    Address {
+        /// Which user.
+        name: PrincipalName,
+        /// All of them; the ones from before are gone.
+        addresses: Vec<String>,
+    },
     /// Undoes `disable`.
     Enable {
         /// Which user.
@@ -161,6 +168,17 @@ pub enum CredentialCommand {
         user: PrincipalName,
         /// The text of the public key file, at most 16 KiB; one key in OpenSSH's one-line form is expected.
         public_key: String,
+    },
+    /// Registers a public key whose signatures on commits are the user's.
+    SigningKeyAdd {
+        /// Whose key.
+        user: PrincipalName,
+        /// An OpenSSH public key line or an armored OpenPGP public key.
+        public_key: String,
+        /// Commits from before count as unsigned, in milliseconds since the Unix epoch.
+        from_ms: Option<i64>,
+        /// Commits from after count as unsigned, in milliseconds since the Unix epoch.
+        until_ms: Option<i64>,
     },
     /// Makes a Git user name and password; shown once.
     GitCreate {

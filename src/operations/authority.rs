@@ -7,8 +7,8 @@ use super::{OpContext, Transport};
 use crate::identity::{Directory, Principal, RepositoryRecord};
 use crate::names::RefName;
 use crate::policy::{
-    Action, CompiledPolicies, ContextFacts, Decision, DecisionRequest, PrincipalFacts, RefChangeFacts, RefFacts,
-    RepositoryFacts, RequestFacts, ResourceFacts, RoleFacts, SessionFacts, UserFacts,
+    Action, CompiledPolicies, ContextFacts, Decision, DecisionRequest, PathFacts, PrincipalFacts, RefChangeFacts,
+    RefFacts, RepositoryFacts, RequestFacts, ResourceFacts, RoleFacts, SessionFacts, UserFacts,
 };
 
 /// Who asks, as policies see it.
@@ -69,6 +69,21 @@ pub fn decide_ref(
     let resource = ResourceFacts::Ref(RefFacts { repository: repository_facts(record), name: name.clone() });
     let context = ContextFacts::RefChange(change);
     decide(policies, directory, ctx, &Action::git_push(), &resource, &context, now_ms)
+}
+
+/// Decides one path that a change of `on` writes, on top of the change itself.
+pub fn decide_path(
+    policies: &CompiledPolicies,
+    directory: &Directory,
+    ctx: &OpContext,
+    record: &RepositoryRecord,
+    on: &RefName,
+    path: &[u8],
+    now_ms: i64,
+) -> Decision {
+    let facts = PathFacts { repository: repository_facts(record), on: on.clone(), path: path.to_vec() };
+    let resource = ResourceFacts::Path(facts);
+    decide(policies, directory, ctx, &Action::write_path(), &resource, &ContextFacts::WritePath, now_ms)
 }
 
 fn decide(

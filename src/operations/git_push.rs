@@ -12,10 +12,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::authority::{decide_ref, record_of};
+use super::commit_facts::add_commit_facts;
 use super::git_pull::{AGENT, advertisement};
 use super::lockgate::Lockgate;
+use super::written_paths::{PathAuthority, PathRefusal};
 use super::{GitMode, OpContext};
-use crate::identity::RepositoryRecord;
+use crate::identity::{Directory, RepositoryRecord};
 use crate::names::{ObjectId, RefName};
 use crate::policy::{ChangeKind, Decision, RefChangeFacts};
 use crate::protocol::advertise::{Offer, write_advertisement};
@@ -30,6 +32,7 @@ use crate::repository::pack::ingest::{IngestError, Progress, ServedObjects};
 use crate::repository::pack::oid_hash::{RawId, raw};
 use crate::repository::pack::read::{ObjectReader, Place};
 use crate::repository::receive::{Quarantine, receive};
+use crate::repository::ref_change::Proposed;
 use crate::repository::snapshot::Snapshot;
 
 /// How a push ended, for the log.
@@ -279,7 +282,9 @@ impl Push<'_> {
         let policies = self.host.policies().active();
         let directory = self.host.identity().directory();
         let mut decisions: HashMap<usize, Decision> = HashMap::new();
+        let mut refused_paths = Vec::new();
         let mut done = HashSet::new();
+        let paths = PathAuthority::new(&policies, &directory, self.ctx, self.record);
         let repository = self.repository;
         let result = repository.publish(&mut |snapshot| -> Result<_, RepositoryError> {
             done.clear();
@@ -312,6 +317,7 @@ impl Push<'_> {
                 if let std::collections::hash_map::Entry::Vacant(slot) = decisions.entry(i) {
                     let mut facts = RefChangeFacts::of_kind(kind);
                     facts.push_options = self.request.push_options.clone();
+                    self.add_commit_facts(&mut facts, &directory, snapshot, quarantine, &change)?;
                     let now_ms = self.host.store().clock().now_ms();
                     let decision =
                         decide_ref(&policies, &directory, self.ctx, self.record, &change.name, facts, now_ms);
@@ -323,10 +329,16 @@ impl Push<'_> {
                     self.note_refusal(&change.name, decision);
                     continue;
                 }
+                if let Some(refusal) = self.path_refusal(&paths, snapshot, quarantine, &change)? {
+                    let reason = self.note_path_refusal(&change.name, refusal, &mut refused_paths);
+                    self.refusals.insert(i, reason);
+                    continue;
+                }
                 after.apply(&change);
                 accepted.push((i, change));
             }
-            let refused: Vec<_> = decisions.values().filter(|decision| !decision.allowed).map(record_of).collect();
+            let mut refused: Vec<_> = decisions.values().filter(|decision| !decision.allowed).map(record_of).collect();
+            refused.append(&mut refused_paths);
             if !refused.is_empty() {
                 let store = self.host.store();
                 let written = store.wait(store.catalog().record_decisions(&refused, store.clock().now_ms()));
@@ -481,6 +493,68 @@ impl Push<'_> {
         None
     }
 
+    /// Fills in what is known of the commits that the ref gains.
+    fn add_commit_facts(
+        &self,
+        facts: &mut RefChangeFacts,
+        directory: &Directory,
+        snapshot: &Snapshot,
+        quarantine: Option<&Quarantine>,
+        change: &RefChange,
+    ) -> Result<(), RepositoryError> {
+        let Some(new) = change.new else { return Ok(()) };
+        let new = change.peeled.unwrap_or(new);
+        let before = snapshot.refs.get(&change.name).map(|value| value.peeled.unwrap_or(value.id));
+        let base = before.or_else(|| snapshot.refs.head_id());
+        let proposed = Proposed::new(snapshot, quarantine);
+        let mut accounts = vec![&self.record.account];
+        accounts.extend(Some(self.ctx.principal.account()).filter(|account| *account != &self.record.account));
+        let now_ms = self.host.store().clock().now_ms();
+        add_commit_facts(facts, &proposed, directory, &accounts, &new, base.as_ref(), now_ms)?;
+        Ok(())
+    }
+
+    /// Why the change may not be made for the paths that it writes, if it may not.
+    fn path_refusal(
+        &self,
+        paths: &PathAuthority<'_>,
+        snapshot: &Snapshot,
+        quarantine: Option<&Quarantine>,
+        change: &RefChange,
+    ) -> Result<Option<PathRefusal>, RepositoryError> {
+        let Some(new) = change.new else { return Ok(None) };
+        let peeled = change.peeled.unwrap_or(new);
+        let before = snapshot.refs.get(&change.name);
+        let old = before.map(|value| value.peeled.unwrap_or(value.id));
+        let proposed = Proposed::new(snapshot, quarantine);
+        let now_ms = self.host.store().clock().now_ms();
+        let head = snapshot.refs.head_id();
+        let refusal = paths.check(&proposed, &change.name, old.as_ref(), &peeled, head.as_ref(), now_ms);
+        refusal.map_err(|error| RepositoryError::Io(io::Error::other(error)))
+    }
+
+    /// Tells the person which path was refused and why. Gives the reason for the ref's status.
+    fn note_path_refusal(
+        &mut self,
+        name: &RefName,
+        refusal: PathRefusal,
+        records: &mut Vec<([u8; 16], Vec<u8>)>,
+    ) -> String {
+        match refusal {
+            PathRefusal::OverLimit(why) => why,
+            PathRefusal::Forbidden { path, n_paths, decision } => {
+                let more = match n_paths {
+                    0 | 1 => String::new(),
+                    n => format!(" and {} more paths", n - 1),
+                };
+                self.notes.push(format!("{name}: `{path}`{more}: {}", decision.refusal_line()));
+                self.note_advice(&decision);
+                records.push(record_of(&decision));
+                format!("`{path}`{more}: {}", decision.refusal_line())
+            }
+        }
+    }
+
     fn refuse_rest(&mut self, reason: &str) {
         for i in 0..self.request.commands.len() {
             self.refusals.entry(i).or_insert_with(|| reason.to_string());
@@ -489,6 +563,10 @@ impl Push<'_> {
 
     fn note_refusal(&mut self, name: &RefName, decision: &Decision) {
         self.notes.push(format!("{name}: {}", decision.refusal_line()));
+        self.note_advice(decision);
+    }
+
+    fn note_advice(&mut self, decision: &Decision) {
         for advice in decision.advice() {
             self.notes.push(format!("  {}", crate::names::escape_for_people(advice.as_bytes(), 500)));
         }

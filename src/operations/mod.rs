@@ -17,11 +17,13 @@ use crate::names::{AccountId, RepositoryName};
 pub mod admin;
 pub mod administration;
 mod authority;
+mod commit_facts;
 pub mod git_pull;
 pub mod git_push;
 pub mod import;
 pub mod lockgate;
 pub mod policies;
+mod written_paths;
 
 pub use lockgate::open_host;
 

@@ -76,7 +76,11 @@ pub struct RefChangeFacts {
     pub commit_count: Option<u64>,
     /// Their authors' addresses, where they were read.
     pub authors: Option<BTreeSet<String>>,
-    /// Whether each of them carries a signature that was verified.
+    /// Their committers' addresses, where they were read.
+    pub committers: Option<BTreeSet<String>>,
+    /// Whether each author and committer carries an address that a user has registered, where they were read.
+    pub all_authors_registered: Option<bool>,
+    /// Whether each of them, and the commit that the ref points at, carries a signature that was verified.
     pub all_commits_signed: bool,
     /// Who signed.
     pub signers: Vec<UserFacts>,
@@ -156,6 +160,8 @@ impl RefChangeFacts {
             change,
             commit_count: None,
             authors: None,
+            committers: None,
+            all_authors_registered: None,
             all_commits_signed: false,
             signers: Vec::new(),
             pull_request: None,
@@ -215,6 +221,12 @@ impl RefChangeFacts {
         }
         if let Some(authors) = &self.authors {
             pairs.push(("authors", strings(authors)));
+        }
+        if let Some(committers) = &self.committers {
+            pairs.push(("committers", strings(committers)));
+        }
+        if let Some(all_registered) = self.all_authors_registered {
+            pairs.push(("allAuthorsRegistered", RestrictedExpression::new_bool(all_registered)));
         }
         pairs.push(("allCommitsSigned", RestrictedExpression::new_bool(self.all_commits_signed)));
         pairs.push(("signers", users(&self.signers, closure)));

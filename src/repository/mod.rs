@@ -17,6 +17,7 @@ pub mod object;
 pub mod objects;
 pub mod pack;
 pub mod receive;
+pub mod ref_change;
 pub mod refs;
 pub mod shallow;
 pub mod signature;

@@ -4,5 +4,6 @@ mod clone_and_push;
 mod first_start;
 mod import_and_fsck;
 mod module_arrows;
+mod paths_and_signatures;
 mod refusals;
 mod support;

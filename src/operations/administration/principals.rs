@@ -4,9 +4,10 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::{AdminContext, failed, table, time, wait};
-use crate::identity::CredentialKind;
+use crate::identity::{CredentialKind, SigningKeyInfo};
 use crate::names::{AccountId, PrincipalName};
 use crate::operations::admin::{AdminFailure, AdminReply, CredentialCommand, GroupCommand, RoleCommand, UserCommand};
+use crate::repository::signature::SigningKey;
 
 pub(super) fn user(
     ctx: &AdminContext<'_>,
@@ -37,6 +38,14 @@ pub(super) fn user(
         UserCommand::Disable { name } => {
             wait(ctx, ctx.identity.set_user_disabled(account, name, true))?;
             Ok(AdminReply::ok(format!("user {name} is disabled"), json!({"name": name.as_str(), "disabled": true})))
+        }
+        UserCommand::Address { name, addresses } => {
+            wait(ctx, ctx.identity.set_user_addresses(account, name, addresses.clone()))?;
+            let text = match addresses.as_slice() {
+                [] => format!("user {name} has no registered address any more"),
+                all => format!("commits of {name} carry {}", all.join(" or ")),
+            };
+            Ok(AdminReply::ok(text, json!({"name": name.as_str(), "addresses": addresses})))
         }
         UserCommand::Enable { name } => {
             wait(ctx, ctx.identity.set_user_disabled(account, name, false))?;
@@ -123,6 +132,20 @@ pub(super) fn credential(
             let made = wait(ctx, ctx.identity.add_ssh_key(account, user, public_key))?;
             Ok(AdminReply::ok(format!("SSH key {} of {user} is registered", made.id), json!({"id": made.id})))
         }
+        CredentialCommand::SigningKeyAdd { user, public_key, from_ms, until_ms } => {
+            let key = SigningKey::parse(public_key).map_err(|error| failed(&error))?;
+            let fingerprint = key.fingerprint().to_string();
+            let info = SigningKeyInfo {
+                fingerprint: fingerprint.clone(),
+                names: key.names().iter().map(ToString::to_string).collect(),
+                key: key.to_bytes(),
+                from_ms: *from_ms,
+                until_ms: *until_ms,
+            };
+            let made = wait(ctx, ctx.identity.add_signing_key(account, user, info))?;
+            let text = format!("signing key {fingerprint} of {user} is registered as {}", made.id);
+            Ok(AdminReply::ok(text, json!({"id": made.id, "fingerprint": fingerprint})))
+        }
         CredentialCommand::GitCreate { user } => {
             let made = wait(ctx, ctx.identity.create_git_credential(account, user))?;
             let password = made.password.expose_secret();
@@ -146,6 +169,7 @@ pub(super) fn credential(
                         CredentialKind::SshKey { fingerprint, .. } => fingerprint.clone(),
                         CredentialKind::Git { user_name } => user_name.clone(),
                         CredentialKind::AccessKey => String::new(),
+                        CredentialKind::SigningKey(info) => info.fingerprint.clone(),
                     };
                     vec![credential.id.clone(), credential.kind.as_str().into(), what, time(credential.created_ms)]
                 })
