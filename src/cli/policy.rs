@@ -1,11 +1,13 @@
 //! `lockgate policy`
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Subcommand};
 
-use super::absolute;
-use crate::operations::admin::{AdminFailure, PolicyCommand};
+use super::{absolute, principal};
+use crate::names::PrincipalName;
+use crate::operations::admin::{AdminFailure, ImportTarget, PolicyCommand};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Policy {
@@ -17,6 +19,43 @@ pub(super) enum Policy {
         /// Take names of principals and repositories that do not exist
         #[arg(long)]
         allow_unknown: bool,
+        /// Why, for the list of generations
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Show what the folder would change, or what one generation changed
+    Diff {
+        /// Generation [default: the active one]
+        from: Option<i64>,
+        /// Generation [default: the policies folder]
+        to: Option<i64>,
+    },
+    /// Translate a policy document of IAM's JSON, exactly or not at all
+    #[command(group = ArgGroup::new("attached").required(true).args(["user", "group", "role", "trust", "resource"]))]
+    Import {
+        /// The JSON document
+        file: PathBuf,
+        /// The user it is attached to
+        #[arg(long, value_parser = principal)]
+        user: Option<PrincipalName>,
+        /// The group it is attached to
+        #[arg(long, value_parser = principal)]
+        group: Option<PrincipalName>,
+        /// The role it is attached to
+        #[arg(long, value_parser = principal)]
+        role: Option<PrincipalName>,
+        /// The role whose trust policy it is
+        #[arg(long, value_parser = principal)]
+        trust: Option<PrincipalName>,
+        /// Its statements name principals and resources themselves
+        #[arg(long)]
+        resource: bool,
+        /// What the policies' ids begin with [default: the file's name]
+        #[arg(long)]
+        name: Option<String>,
+        /// Write them into the policies folder
+        #[arg(long)]
+        write: bool,
     },
     /// List generations
     Generations,
@@ -46,8 +85,24 @@ impl Policy {
     pub(super) fn request(self) -> Result<PolicyCommand, AdminFailure> {
         Ok(match self {
             Policy::Check { folder } => PolicyCommand::Check { folder: folder.map(absolute).transpose()? },
-            Policy::Apply { folder, allow_unknown } => {
-                PolicyCommand::Apply { folder: folder.map(absolute).transpose()?, allow_unknown }
+            Policy::Apply { folder, allow_unknown, reason } => {
+                PolicyCommand::Apply { folder: folder.map(absolute).transpose()?, allow_unknown, reason }
+            }
+            Policy::Diff { from, to } => PolicyCommand::Diff { from, to },
+            Policy::Import { file, user, group, role, trust, resource: _, name, write } => {
+                let targets = [
+                    user.map(ImportTarget::User),
+                    group.map(ImportTarget::Group),
+                    role.map(ImportTarget::Role),
+                    trust.map(ImportTarget::Trust),
+                ];
+                let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+                PolicyCommand::Import {
+                    document: read_document(&file)?,
+                    name: name.unwrap_or(stem),
+                    target: targets.into_iter().flatten().next().unwrap_or(ImportTarget::Resource),
+                    write,
+                }
             }
             Policy::Generations => PolicyCommand::Generations,
             Policy::Recover => PolicyCommand::Recover,
@@ -63,6 +118,22 @@ impl Policy {
             Policy::Matrix => PolicyCommand::Matrix,
         })
     }
+}
+
+/// Longest document that is read, in bytes.
+const MAX_DOCUMENT_BYTES: u64 = 128 << 10;
+
+fn read_document(path: &Path) -> Result<String, AdminFailure> {
+    let mut text = String::new();
+    let failed =
+        |why: String| AdminFailure { message: format!("failed to read `{}`", path.display()), causes: vec![why] };
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_DOCUMENT_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| failed(error.to_string()))?;
+    if text.len() as u64 > MAX_DOCUMENT_BYTES {
+        return Err(failed(format!("it is larger than {MAX_DOCUMENT_BYTES} bytes")));
+    }
+    Ok(text)
 }
 
 fn json_object(text: &str) -> Result<serde_json::Value, String> {

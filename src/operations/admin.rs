@@ -270,6 +270,27 @@ pub enum PolicyCommand {
         folder: Option<PathBuf>,
         /// Takes names of principals and repositories that do not exist.
         allow_unknown: bool,
+        /// Why, for the record.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// Tells policies apart, by id: what a folder would change, or what a generation changed.
+    Diff {
+        /// A generation; the active one where left out.
+        from: Option<i64>,
+        /// A generation; the configured policies folder where left out.
+        to: Option<i64>,
+    },
+    /// Translates a policy document of IAM's JSON.
+    Import {
+        /// The document.
+        document: String,
+        /// What the policies' ids and their file's name begin with.
+        name: String,
+        /// What the document is attached to.
+        target: ImportTarget,
+        /// Writes the policies into the configured folder, besides showing them.
+        write: bool,
     },
     /// Lists generations.
     Generations,
@@ -300,6 +321,22 @@ pub enum PolicyCommand {
     },
     /// The table of principals, repositories and what they may do.
     Matrix,
+}
+
+/// What a policy document is attached to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImportTarget {
+    /// A user.
+    User(PrincipalName),
+    /// A group.
+    Group(PrincipalName),
+    /// A role, for what its sessions may do.
+    Role(PrincipalName),
+    /// A role, for who may take it.
+    Trust(PrincipalName),
+    /// The account's resources.
+    Resource,
 }
 
 /// What a command answers.

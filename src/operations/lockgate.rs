@@ -238,6 +238,7 @@ impl AdminHost for Lockgate {
             store: &self.store,
             identity: &self.identity,
             policies: &self.policies,
+            region: &self.settings.region,
             policies_dir: &self.settings.policies_dir,
             open_repository: &|record| self.repository(record),
             forget_repository: &|id| self.repositories.forget(id),

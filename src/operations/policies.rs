@@ -33,6 +33,8 @@ pub struct Generation {
     pub at_ms: i64,
     /// Who applied it.
     pub by: String,
+    /// Why, as they said.
+    pub reason: Option<String>,
     /// Files in it.
     pub files: usize,
 }
@@ -63,6 +65,8 @@ struct GenerationBody {
     number: i64,
     at_ms: i64,
     by: String,
+    #[serde(default)]
+    reason: Option<String>,
     files: Vec<u8>,
 }
 
@@ -119,7 +123,14 @@ impl Policies {
             let body: GenerationBody = serde_json::from_slice(&record.body)?;
             let files = PolicyFiles::decode(&body.files)?;
             let hash = files.content_hash().iter().map(|byte| format!("{byte:02x}")).collect();
-            out.push(Generation { number: body.number, hash, at_ms: body.at_ms, by: body.by, files: files.len() });
+            out.push(Generation {
+                number: body.number,
+                hash,
+                at_ms: body.at_ms,
+                by: body.by,
+                reason: body.reason,
+                files: files.len(),
+            });
         }
         out.sort_by_key(|generation| generation.number);
         Ok(out)
@@ -133,6 +144,7 @@ impl Policies {
         files: &PolicyFiles,
         allow_unknown: bool,
         by: &str,
+        reason: Option<&str>,
     ) -> Result<Applied, Failure> {
         for _ in 0..8 {
             store.wait(identity.refresh())?;
@@ -149,7 +161,8 @@ impl Policies {
             };
             let number = active.generation() + 1;
             let at_ms = store.clock().now_ms();
-            let body = GenerationBody { number, at_ms, by: by.to_string(), files: files.encode() };
+            let reason = reason.map(str::to_string);
+            let body = GenerationBody { number, at_ms, by: by.to_string(), reason, files: files.encode() };
             let record = Record {
                 kind: KIND.into(),
                 id: uuid::Uuid::now_v7().into_bytes(),
@@ -191,7 +204,7 @@ impl Policies {
         if !is_first {
             return Ok(());
         }
-        match self.apply(store, identity, &PolicyFiles::read_folder(folder)?, true, "first start")? {
+        match self.apply(store, identity, &PolicyFiles::read_folder(folder)?, true, "first start", None)? {
             Applied::Refused(problems) => Err(shown(problems).into()),
             Applied::Active { warnings, .. } => {
                 for warning in warnings {
@@ -213,7 +226,7 @@ impl Policies {
                 }
             }
         }
-        self.apply(store, identity, &files, true, "policy recover")
+        self.apply(store, identity, &files, true, "policy recover", None)
     }
 }
 

@@ -31,6 +31,7 @@ mod iam;
 mod index;
 mod known_names;
 mod matrix;
+mod naming;
 mod path_rules;
 mod problem;
 mod record;

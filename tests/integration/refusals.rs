@@ -361,3 +361,72 @@ fn deleted_repositories_are_gone_for_good() {
     assert!(!host.try_admin(&["repo", "create", "SHOP"]).status.success());
     assert_eq!(host.try_admin(&["fsck"]).status.code(), Some(0));
 }
+
+// D6: a rename is refused while a policy names the old or the new name, however it is written.
+#[test]
+fn generations_tell_what_changed_and_why() {
+    let host = TestHost::start();
+    host.admin(&["repo", "create", "shop"]);
+    host.admin(&["role", "create", "deployer"]);
+    let file = host.path("policies/111111111111/mine.cedar");
+    let policy = |extra: &str| {
+        format!(
+            "@id(\"mine\")\nforbid (principal, action in Action::\"codecommit:ChangeRef\", resource in Repository :: \"111111111111/s\\u{{68}}op\"){extra};\n"
+        )
+    };
+    std::fs::write(&file, policy("")).unwrap();
+    let shown = host.admin(&["policy", "diff"]);
+    assert!(shown.contains("added mine (111111111111/mine.cedar:1)") && shown.contains("  + forbid"), "{shown}");
+    host.admin(&["policy", "apply", "--reason", "the shop is frozen"]);
+    std::fs::write(&file, policy("\nwhen { context.change == \"force\" }")).unwrap();
+    host.admin(&["policy", "apply"]);
+    let all = host.admin(&["policy", "generations"]);
+    assert!(all.lines().count() == 4 && all.contains("the shop is frozen"), "{all}");
+    let shown = host.admin(&["policy", "diff", "2", "3"]);
+    assert!(shown.contains("changed mine") && shown.contains("  + when { context.change"), "{shown}");
+    assert!(host.admin(&["policy", "diff"]).contains("the folder has the policies of generation 3"));
+
+    let refused = host.try_admin(&["repo", "rename", "shop", "store"]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("mine"), "{}", text(&refused.stderr));
+    std::fs::write(&file, policy("").replace("s\\u{68}op", "store")).unwrap();
+    host.admin(&["policy", "apply", "--allow-unknown"]);
+    let refused = host.try_admin(&["repo", "rename", "shop", "store"]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("mine"));
+    std::fs::remove_file(&file).unwrap();
+    host.admin(&["policy", "apply"]);
+    host.admin(&["repo", "rename", "shop", "store"]);
+}
+
+#[test]
+fn iam_documents_become_policies() {
+    let host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    host.admin(&["repo", "create", "shop"]);
+    let document = host.path("deny-main.json");
+    let json = r#"{"Version": "2012-10-17", "Statement": [{"Sid": "NoMain", "Effect": "Deny",
+        "Action": ["codecommit:GitPush", "codecommit:DeleteBranch", "codecommit:PutFile"],
+        "Resource": "arn:aws:codecommit:us-east-1:111111111111:shop",
+        "Condition": {"StringEqualsIfExists": {"codecommit:References": ["refs/heads/main"]},
+                      "Null": {"codecommit:References": "false"}}}]}"#;
+    std::fs::write(&document, json).unwrap();
+    let path = document.to_str().unwrap();
+    let shown = host.admin(&["policy", "import", path, "--group", "developers"]);
+    assert!(shown.contains("// 111111111111/deny-main.cedar") && shown.contains("@id(\"deny-main-NoMain"), "{shown}");
+    host.admin(&["policy", "import", path, "--group", "developers", "--write"]);
+    assert!(host.path("policies/111111111111/deny-main.cedar").exists());
+    // What is there is not written over.
+    assert!(!host.try_admin(&["policy", "import", path, "--group", "developers", "--write"]).status.success());
+    host.admin(&["policy", "apply"]);
+    let work = host.path("work");
+    alice.history(&work);
+    let said = alice.git_fails(&work, &["push", &alice.https("shop"), "HEAD:main"]);
+    assert!(said.contains("denied by policy deny-main-NoMain"), "{said}");
+    alice.git(&work, &["push", "-q", &alice.https("shop"), "HEAD:topic"]);
+    // What has no exact translation is refused with its reasons, and nobody of that name is told.
+    std::fs::write(&document, json.replace("StringEqualsIfExists", "StringEqualsIgnoreCase")).unwrap();
+    let refused = host.try_admin(&["policy", "import", path, "--group", "developers"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stdout) + &text(&refused.stderr);
+    assert!(said.contains("NoMain") && said.contains("StringEqualsIgnoreCase"), "{said}");
+    assert!(!host.try_admin(&["policy", "import", path, "--group", "nobody"]).status.success());
+}

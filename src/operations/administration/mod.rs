@@ -3,6 +3,7 @@
 
 mod fsck;
 mod policy;
+mod policy_import;
 mod principals;
 mod repo;
 
@@ -32,6 +33,8 @@ pub struct AdminContext<'a> {
     pub identity: &'a Identity,
     /// The policies.
     pub policies: &'a Policies,
+    /// The region that stands in ARNs.
+    pub region: &'a str,
     /// Where the policy folder lies, unless a command names another.
     pub policies_dir: &'a Path,
     /// Opens a repository.
@@ -77,7 +80,12 @@ fn chosen_account(ctx: &AdminContext<'_>, named: Option<&AccountId>) -> Result<A
             let mut accounts = directory.accounts();
             match (accounts.next(), accounts.next()) {
                 (Some(only), None) => Ok(only.id.clone()),
-                _ => Err(AdminFailure::new("there are several accounts; name one with --account ID")),
+                _ => {
+                    let ids: Vec<String> =
+                        directory.accounts().take(20).map(|account| account.id.to_string()).collect();
+                    let ids = ids.join(", ");
+                    Err(AdminFailure::new(format!("there are several accounts ({ids}); name one with --account ID")))
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `lockgate policy`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
 use uuid::Uuid;
@@ -12,9 +13,9 @@ use crate::operations::admin::{AdminFailure, AdminReply, PolicyCommand};
 use crate::operations::authority::{principal_facts, repository_facts};
 use crate::operations::policies::{Applied, compile};
 use crate::policy::{
-    Action, ChangeKind, ContextFacts, DecisionRecord, DecisionRequest, PolicyFiles, PrincipalFacts, Problem,
-    RefChangeFacts, RefFacts, RepositoryFacts, RequestFacts, ResourceFacts, RoleFacts, Transport, explain, matrix,
-    who_can,
+    Action, ChangeKind, CompiledPolicies, ContextFacts, DecisionRecord, DecisionRequest, PolicyFiles, PolicyText,
+    PrincipalFacts, Problem, RefChangeFacts, RefFacts, RepositoryFacts, RequestFacts, ResourceFacts, RoleFacts,
+    Transport, explain, matrix, who_can,
 };
 
 pub(super) fn run(
@@ -37,13 +38,35 @@ pub(super) fn run(
                 Err(problems) => Ok(refused(&problems)),
             }
         }
-        PolicyCommand::Apply { folder, allow_unknown } => {
+        PolicyCommand::Apply { folder, allow_unknown, reason } => {
+            let reason = reason.as_deref();
+            if reason.is_some_and(|reason| reason.len() > 1000 || reason.chars().any(char::is_control)) {
+                return Err(AdminFailure::new("the reason is one line of at most 1000 bytes"));
+            }
             let files = read(folder.as_deref().unwrap_or(ctx.policies_dir))?;
-            let applied = ctx.policies.apply(ctx.store, ctx.identity, &files, *allow_unknown, "administrator");
+            let applied = ctx.policies.apply(ctx.store, ctx.identity, &files, *allow_unknown, "administrator", reason);
             applied_reply(applied.map_err(|error| failed(&*error))?)
         }
         PolicyCommand::Recover => {
             applied_reply(ctx.policies.recover(ctx.store, ctx.identity).map_err(|error| failed(&*error))?)
+        }
+        PolicyCommand::Diff { from, to } => {
+            let active = ctx.policies.active();
+            let stored = |number: i64| {
+                ctx.policies.generation(ctx.store, ctx.identity, number).map_err(|error| failed(&*error)).map(Arc::new)
+            };
+            let old = from.map_or(Ok(active), stored)?;
+            let (new, to_name) = match to {
+                Some(number) => (stored(*number)?, format!("generation {number}")),
+                None => match compile(&read(ctx.policies_dir)?, ctx.identity, true) {
+                    Ok(compiled) => (Arc::new(compiled.policies), "the folder".to_string()),
+                    Err(problems) => return Ok(refused(&problems)),
+                },
+            };
+            Ok(diff(&old, &new, &to_name))
+        }
+        PolicyCommand::Import { document, name, target, write } => {
+            super::policy_import::run(ctx, account, document, name, target, *write)
         }
         PolicyCommand::Generations => {
             let active = ctx.policies.active().generation();
@@ -59,10 +82,11 @@ pub(super) fn run(
                         generation.by.clone(),
                         generation.files.to_string(),
                         mark.into(),
+                        generation.reason.clone().unwrap_or_default(),
                     ]
                 })
                 .collect();
-            let text = table(&["GENERATION", "HASH", "APPLIED", "BY", "FILES", ""], &rows);
+            let text = table(&["GENERATION", "HASH", "APPLIED", "BY", "FILES", "", "WHY"], &rows);
             Ok(AdminReply::ok(text, json!({"active": active, "generations": all})))
         }
         PolicyCommand::ExplainDecision { decision_id } => {
@@ -156,6 +180,44 @@ pub(super) fn run(
             ))
         }
     }
+}
+
+/// What differs between two sets of policies, by id; where a policy lies and what it says both count.
+fn diff(old: &CompiledPolicies, new: &CompiledPolicies, new_name: &str) -> AdminReply {
+    let mut ids: Vec<&str> = old.texts().chain(new.texts()).map(|text| text.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut lines = Vec::new();
+    let mut changes = Vec::new();
+    let lines_of = |mark: char, text: &PolicyText| -> Vec<String> {
+        text.text.lines().map(|line| format!("  {mark} {line}")).collect()
+    };
+    for id in ids {
+        let (before, after) = (old.text(id), new.text(id));
+        let is_same = |a: &PolicyText, b: &PolicyText| a.text == b.text && a.layer == b.layer && a.effect == b.effect;
+        let change = match (before, after) {
+            (Some(before), Some(after)) if is_same(before, after) => continue,
+            (Some(_), Some(_)) => "changed",
+            (Some(_), None) => "removed",
+            (None, _) => "added",
+        };
+        let place = after.or(before).map(|text| format!("{}:{}", text.file, text.line)).unwrap_or_default();
+        lines.push(format!("{change} {id} ({place})"));
+        if before.zip(after).is_some_and(|(before, after)| before.layer != after.layer) {
+            lines.push("  it lies in another layer".into());
+        }
+        lines.extend(before.into_iter().flat_map(|text| lines_of('-', text)));
+        lines.extend(after.into_iter().flat_map(|text| lines_of('+', text)));
+        changes.push(json!({
+            "id": id, "change": change, "before": before.map(|text| &text.text), "after": after.map(|text| &text.text),
+        }));
+    }
+    let summary = match changes.len() {
+        0 => format!("{new_name} has the policies of generation {}", old.generation()),
+        n => format!("{n} policies differ between generation {} and {new_name}", old.generation()),
+    };
+    lines.push(summary);
+    AdminReply::ok(lines.join("\n"), json!({"from": old.generation(), "to": new_name, "changes": changes}))
 }
 
 fn read(folder: &Path) -> Result<PolicyFiles, AdminFailure> {
@@ -252,9 +314,11 @@ fn everyone(ctx: &AdminContext<'_>) -> Vec<(String, PrincipalFacts)> {
 /// `arn:aws:iam::ACCOUNT:user/NAME`.
 fn parse_principal(ctx: &AdminContext<'_>, arn: &str) -> Result<PrincipalFacts, AdminFailure> {
     let everyone = everyone(ctx);
-    let found = everyone.into_iter().find(|(name, _)| name == arn).map(|(_, facts)| facts);
-    found.ok_or_else(|| {
-        AdminFailure::new(format!("there is no principal `{arn}`; write arn:aws:iam::ACCOUNT:user/NAME"))
+    let found = everyone.into_iter().find(|(name, facts)| name == arn || facts.entity_id() == arn);
+    found.map(|(_, facts)| facts).ok_or_else(|| {
+        AdminFailure::new(format!(
+            "there is no principal `{arn}`; write arn:aws:iam::ACCOUNT:user/NAME or User::\"ACCOUNT/NAME\""
+        ))
     })
 }
 

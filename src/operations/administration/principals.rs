@@ -53,7 +53,7 @@ pub(super) fn user(
         }
         UserCommand::Delete { name } => {
             wait(ctx, ctx.identity.delete_user(account, name))?;
-            let named = named_by_policies(ctx, &[format!("User::\"{account}/{name}\"")]);
+            let named = named_by_policies(ctx, &[("User", format!("{account}/{name}"))]);
             let mut text = format!("user {name} is deleted; the name is not given again");
             if !named.is_empty() {
                 text.push_str(&format!("\nstill named by: {}", named.join(", ")));
@@ -116,8 +116,12 @@ pub(super) fn role(
         }
         RoleCommand::Delete { name } => {
             wait(ctx, ctx.identity.delete_role(account, name))?;
-            let text = format!("role {name} is deleted; the name is not given again");
-            Ok(AdminReply::ok(text, json!({"name": name.as_str()})))
+            let named = named_by_policies(ctx, &[("Role", format!("{account}/{name}"))]);
+            let mut text = format!("role {name} is deleted; the name is not given again");
+            if !named.is_empty() {
+                text.push_str(&format!("\nstill named by: {}", named.join(", ")));
+            }
+            Ok(AdminReply::ok(text, json!({"name": name.as_str(), "namedBy": named})))
         }
     }
 }
@@ -225,9 +229,16 @@ pub(super) fn recover(ctx: &AdminContext<'_>, account: &AccountId) -> Result<Adm
     Ok(AdminReply::ok(text, json!({"user": user.as_str(), "userName": made.user_name, "password": password})))
 }
 
-/// The active policies whose text names one of these entities.
-pub(super) fn named_by_policies(ctx: &AdminContext<'_>, entities: &[String]) -> Vec<String> {
-    let active = ctx.policies.active();
-    let names_one = |text: &str| entities.iter().any(|entity| text.contains(entity.as_str()));
-    active.texts().filter(|text| names_one(&text.text)).map(|text| text.id.clone()).collect()
+/// The active policies that name one of these entities, given by type and id, or what lies below it.
+pub(super) fn named_by_policies(ctx: &AdminContext<'_>, entities: &[(&str, String)]) -> Vec<String> {
+    ctx.policies.active().naming(&|kind, id| {
+        entities.iter().any(|(named_kind, named)| {
+            let is_below = || id.strip_prefix(named.as_str()).is_some_and(|rest| rest.starts_with('/'));
+            match (*named_kind, kind) {
+                (a, b) if a == b => id == named,
+                ("Repository", "Ref" | "Path") | ("Role", "Session") => is_below(),
+                _ => false,
+            }
+        })
+    })
 }

@@ -34,14 +34,7 @@ pub(super) fn run(
         }
         RepoCommand::Rename { old, new } => {
             let record = find(ctx, account, old)?;
-            let mut entities = Vec::new();
-            for name in [&record.name, new] {
-                entities.extend([
-                    format!("Repository::\"{account}/{name}\""),
-                    format!("Ref::\"{account}/{name}/"),
-                    format!("Path::\"{account}/{name}/"),
-                ]);
-            }
+            let entities = [&record.name, new].map(|name| ("Repository", format!("{account}/{name}")));
             let named = named_by_policies(ctx, &entities);
             if !named.is_empty() {
                 return Err(AdminFailure::new(format!(
