@@ -35,6 +35,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// Whether a changed policies folder is applied by itself (`policy.watch`).
     pub policy_watch: bool,
+    /// How long decision records are kept, in milliseconds (`policy.keep_decisions_days`).
+    pub keep_decisions_ms: i64,
 }
 
 /// What overrides the file; flags have won over the environment already.
@@ -110,6 +112,7 @@ impl Config {
             limits: file.limits,
             outbound: Outbound { allow_addresses, allow_http: file.outbound.allow_http },
             policy_watch: file.policy.watch,
+            keep_decisions_ms: i64::from(file.policy.keep_decisions_days) * 24 * 60 * 60 * 1000,
         })
     }
 }
@@ -311,10 +314,17 @@ struct FileOutbound {
     allow_http: bool,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(default)]
 struct FilePolicy {
     watch: bool,
+    keep_decisions_days: u32,
+}
+
+impl Default for FilePolicy {
+    fn default() -> FilePolicy {
+        FilePolicy { watch: false, keep_decisions_days: 400 }
+    }
 }
 
 impl Default for FileConfig {

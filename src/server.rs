@@ -84,6 +84,7 @@ pub async fn serve_until(
         ssh_url: format!("ssh://git@{}:{}", url_host(&config, ssh_address), ssh_address.port()),
     };
     host.listening(&listening).map_err(ServeError::Listening)?;
+    let stopping = host.clone();
 
     let doors = Doors::new(host.clone(), &config.limits);
     let https_server = HttpsServer::new(doors.clone(), tls.server_config()?);
@@ -130,6 +131,9 @@ pub async fn serve_until(
         tracing::warn!(connections = doors.connections.len(), "transfers were cut off, they took too long to finish");
     }
     admin.close().await;
+    if let Err(error) = tokio::task::spawn_blocking(move || stopping.stopping()).await {
+        tracing::error!(error = &error as &dyn std::error::Error, "writing what was in memory broke off");
+    }
     let _ = std::fs::remove_file(&path);
     drop(lock);
     Ok(())

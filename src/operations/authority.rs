@@ -10,6 +10,7 @@ use crate::policy::{
     Action, CompiledPolicies, ContextFacts, Decision, DecisionRequest, PathFacts, PrincipalFacts, RefChangeFacts,
     RefFacts, RepositoryFacts, RequestFacts, ResourceFacts, RoleFacts, SessionFacts, UserFacts,
 };
+use crate::store::catalog::NewDecision;
 
 /// Who asks, as policies see it.
 pub fn principal_facts(directory: &Directory, principal: &Principal) -> PrincipalFacts {
@@ -112,11 +113,23 @@ fn decide(
 }
 
 /// A decision as the catalog keeps it; one that cannot be written down is logged and kept by its id alone.
-pub fn record_of(decision: &Decision) -> ([u8; 16], Vec<u8>) {
-    let body = decision.record().and_then(|record| record.encode());
-    let body = body.unwrap_or_else(|error| {
-        tracing::error!(decision.id = %decision.id, error = &error as &dyn std::error::Error, "a decision cannot be recorded");
-        Vec::new()
+pub fn record_of(decision: &Decision) -> NewDecision {
+    record_counted(decision, 1, 0)
+}
+
+/// [`record_of`] that stands for `count` like decisions, the last of them at `last_ms`.
+pub fn record_counted(decision: &Decision, count: u64, last_ms: i64) -> NewDecision {
+    let encoded = decision.record().and_then(|mut record| {
+        record.count = count;
+        record.last_ms = (count > 1).then_some(last_ms);
+        record.encode()
     });
-    (decision.id.into_bytes(), body)
+    let id = decision.id.into_bytes();
+    match encoded {
+        Ok(encoded) => NewDecision { id, body: encoded.body, facts: encoded.entities },
+        Err(error) => {
+            tracing::error!(decision.id = %decision.id, error = &error as &dyn std::error::Error, "a decision cannot be recorded");
+            NewDecision { id, body: Vec::new(), facts: None }
+        }
+    }
 }

@@ -34,6 +34,7 @@ use crate::repository::pack::read::{ObjectReader, Place};
 use crate::repository::receive::{Quarantine, receive};
 use crate::repository::ref_change::Proposed;
 use crate::repository::snapshot::Snapshot;
+use crate::store::catalog::NewDecision;
 
 /// How a push ended, for the log.
 #[derive(Debug, Clone, Copy, Default)]
@@ -534,12 +535,7 @@ impl Push<'_> {
     }
 
     /// Tells the person which path was refused and why. Gives the reason for the ref's status.
-    fn note_path_refusal(
-        &mut self,
-        name: &RefName,
-        refusal: PathRefusal,
-        records: &mut Vec<([u8; 16], Vec<u8>)>,
-    ) -> String {
+    fn note_path_refusal(&mut self, name: &RefName, refusal: PathRefusal, records: &mut Vec<NewDecision>) -> String {
         match refusal {
             PathRefusal::OverLimit(why) => why,
             PathRefusal::Forbidden { path, n_paths, decision } => {

@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use super::admin::{AdminFailure, AdminHost, AdminReply, AdminRequest, ImportSource};
 use super::administration::{self, AdminContext};
 use super::authority::{decide_repository, record_of};
+use super::decision_log::DecisionLog;
 use super::git_push::{self, PushError};
 use super::policies::Policies;
 use super::{
@@ -42,6 +43,7 @@ pub struct Lockgate {
     policies: Policies,
     repositories: Arc<Repositories>,
     upkeep: Upkeep,
+    decisions: DecisionLog,
     settings: Arc<Settings>,
     listening: Arc<OnceLock<Listening>>,
 }
@@ -97,7 +99,9 @@ impl Lockgate {
         }
         let policies = Policies::open(&store, &identity)?;
         policies.first_start(&settings.policies_dir, &config.account_id, &store, &identity)?;
+        let decisions = DecisionLog::new(store.clone());
         let host = Lockgate {
+            decisions,
             store,
             identity,
             policies,
@@ -106,7 +110,8 @@ impl Lockgate {
             settings: Arc::new(settings),
             listening: Arc::default(),
         };
-        tokio::spawn(sweep_hourly(host.store.clone()));
+        tokio::spawn(sweep_hourly(host.store.clone(), config.keep_decisions_ms));
+        tokio::spawn(host.decisions.clone().write_regularly());
         Ok(host)
     }
 
@@ -189,7 +194,14 @@ impl GitHost for Lockgate {
         let directory = self.identity.directory();
         let now_ms = self.store.clock().now_ms();
         let may = |action: &Action| decide_repository(&policies, &directory, ctx, action, &record, now_ms);
-        if !may(&Action::get_repository()).allowed {
+        let door = match ctx.transport {
+            super::Transport::Https => "https",
+            super::Transport::Ssh => "ssh",
+        };
+        let note = |decision| self.decisions.note(decision, directory.counter(), ctx.source, door, now_ms);
+        let known = may(&Action::get_repository());
+        if !known.allowed {
+            note(known);
             return Err(GitRefusal::NotFound);
         }
         // Whoever pushes sees refs and leans on objects: pushing takes the right to read.
@@ -200,6 +212,7 @@ impl GitHost for Lockgate {
             let advice: String = pull.advice().iter().map(|advice| format!("; {advice}")).collect();
             return Err(GitRefusal::Forbidden(format!("{}{advice} (decision {})", pull.refusal_line(), pull.id)));
         }
+        note(pull);
         let repository = self.repository(&record).map_err(|error| unavailable("open the repository", &error))?;
         Ok(Box::new(Transfer { host: self.clone(), ctx: ctx.clone(), session: session.clone(), record, repository }))
     }
@@ -249,6 +262,12 @@ impl AdminHost for Lockgate {
 }
 
 impl Host for Lockgate {
+    fn stopping(&self) {
+        if let Err(error) = self.store.wait(self.decisions.write()) {
+            tracing::error!(error = &error as &dyn std::error::Error, "decisions about reads could not be recorded");
+        }
+    }
+
     fn listening(&self, listening: &Listening) -> Result<(), String> {
         // Called once; a second call would be of the same server.
         let _ = self.listening.set(listening.clone());

@@ -18,6 +18,7 @@ pub mod admin;
 pub mod administration;
 mod authority;
 mod commit_facts;
+mod decision_log;
 pub mod git_pull;
 pub mod git_push;
 pub mod import;
@@ -35,6 +36,9 @@ pub trait Host: GitHost + admin::AdminHost {
         let _ = listening;
         Ok(())
     }
+
+    /// Called once, when the last transfer has ended; here what is still in memory is written. Blocks.
+    fn stopping(&self) {}
 }
 
 /// Where the server listens, with the real ports.

@@ -336,6 +336,11 @@ impl Decision {
         lines
     }
 
+    /// Who asked what for and to what, as entity ids.
+    pub fn asked(&self) -> (String, String, String) {
+        (self.asked.principal.to_string(), self.asked.action.to_string(), self.asked.resource.to_string())
+    }
+
     /// The policies that could not be evaluated, permits and forbids.
     pub fn errored(&self) -> impl Iterator<Item = &PolicyMatch> {
         self.verdicts.iter().flat_map(|verdict| &verdict.matches).filter(|found| found.errored)

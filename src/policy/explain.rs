@@ -36,6 +36,11 @@ pub fn explain(record: &DecisionRecord, policies: Option<&CompiledPolicies>) -> 
     line(format!("policies   generation {}", record.generation));
     let time = jiff::Timestamp::from_millisecond(record.time_ms).map(|time| time.to_string());
     line(format!("time       {}", time.unwrap_or_else(|_| format!("{} ms", record.time_ms))));
+    if record.count > 1 {
+        let last = record.last_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let until = last.map(|last| format!(", the last at {last}")).unwrap_or_default();
+        line(format!("asked      {} times{until}", record.count));
+    }
     line(format!("principal  {}", record.principal));
     line(format!("action     {}", record.action));
     line(format!("resource   {}", record.resource));

@@ -56,5 +56,5 @@ pub use known_names::{EveryName, KnownNames};
 pub use matrix::{Matrix, matrix, who_can};
 pub use path_rules::PathRules;
 pub use problem::Problem;
-pub use record::{DecisionRecord, RecordError};
+pub use record::{DecisionRecord, EncodedRecord, RecordError};
 pub use starter::{STARTER_GROUPS, starter_files};

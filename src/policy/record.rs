@@ -43,6 +43,25 @@ pub struct DecisionRecord {
     pub facts: Option<FactsRecord>,
     /// The text of the session's policy.
     pub session_policy: Option<String>,
+    /// How many like decisions the record stands for.
+    #[serde(default = "one")]
+    pub count: u64,
+    /// When the last of them was asked, in milliseconds since the Unix epoch; absent for a single one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_ms: Option<i64>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// A record as bytes, in two parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedRecord {
+    /// What is the decision's own.
+    pub body: Vec<u8>,
+    /// The entities: like decisions have the same, to the byte.
+    pub entities: Option<Vec<u8>>,
 }
 
 /// What one layer said.
@@ -135,19 +154,31 @@ impl Decision {
             layers: self.verdicts.iter().map(LayerRecord::of).collect(),
             facts,
             session_policy: self.asked.session_policy.clone(),
+            count: 1,
+            last_ms: None,
         })
     }
 }
 
 impl DecisionRecord {
-    /// The record as bytes: JSON.
-    pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
-        serde_json::to_vec(self).map_err(|failed| RecordError::Unwritable { id: self.id, why: failed.to_string() })
+    /// The record as bytes: JSON, the entities apart.
+    pub fn encode(mut self) -> Result<EncodedRecord, RecordError> {
+        let unwritable = |failed: serde_json::Error| RecordError::Unwritable { id: self.id, why: failed.to_string() };
+        let entities = match &mut self.facts {
+            Some(facts) => Some(serde_json::to_vec(&facts.entities.take()).map_err(unwritable)?),
+            None => None,
+        };
+        Ok(EncodedRecord { body: serde_json::to_vec(&self).map_err(unwritable)?, entities })
     }
 
     /// Reads what [`DecisionRecord::encode`] wrote.
-    pub fn decode(bytes: &[u8]) -> Result<DecisionRecord, RecordError> {
-        serde_json::from_slice(bytes).map_err(|source| RecordError::Unreadable { source })
+    pub fn decode(body: &[u8], entities: Option<&[u8]>) -> Result<DecisionRecord, RecordError> {
+        let unreadable = |source| RecordError::Unreadable { source };
+        let mut record: DecisionRecord = serde_json::from_slice(body).map_err(unreadable)?;
+        if let (Some(facts), Some(entities)) = (&mut record.facts, entities) {
+            facts.entities = serde_json::from_slice(entities).map_err(unreadable)?;
+        }
+        Ok(record)
     }
 
     /// Decides the recorded request again, under other policies or the same.

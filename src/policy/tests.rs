@@ -607,8 +607,8 @@ fn the_closure_fits_the_schema() {
     for principal in &principals {
         let decision = push(&policies, principal, "refs/heads/a/b%/c", ChangeKind::Create);
         // Reading the record checks each entity against the schema.
-        let bytes = decision.record().unwrap().encode().unwrap();
-        let record = DecisionRecord::decode(&bytes).unwrap();
+        let encoded = decision.record().unwrap().encode().unwrap();
+        let record = DecisionRecord::decode(&encoded.body, encoded.entities.as_deref()).unwrap();
         let again = record.decide_again(&policies).unwrap();
         assert_eq!(again.verdicts, decision.verdicts);
         assert_eq!(again.record().unwrap().facts, record.facts);

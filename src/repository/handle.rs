@@ -25,7 +25,7 @@ use super::refs::Refs;
 use super::snapshot::Snapshot;
 use super::walk::{ObjectFilter, Start, select};
 use crate::names::{AccountId, ObjectId, RefName};
-use crate::store::catalog::{Append, AppendOutcome, CatalogError, StoredEntry};
+use crate::store::catalog::{Append, AppendOutcome, CatalogError, NewDecision, StoredEntry};
 use crate::store::file::{FileError, FileId, FileKind, FileMeta, RepositoryKeys};
 use crate::store::seal::SealError;
 use crate::store::{Store, StoreError};
@@ -91,7 +91,7 @@ impl From<FileError> for RepositoryError {
 #[derive(Debug, Default)]
 pub struct PublishWith {
     /// Decisions, recorded in the same transaction.
-    pub decisions: Vec<([u8; 16], Vec<u8>)>,
+    pub decisions: Vec<NewDecision>,
     /// The policy generation that decided.
     pub policy_generation: Option<i64>,
     /// How long files stay that the change takes out of use, in milliseconds; [`RETENTION_MS`] if nothing else is said.

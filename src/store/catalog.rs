@@ -104,10 +104,32 @@ pub struct Append {
     pub retire_files: Vec<FileId>,
     /// When retired files may be swept, in milliseconds since the Unix epoch.
     pub retire_after_ms: i64,
-    /// Decisions that are recorded with it: id and body, which is sealed here.
-    pub decisions: Vec<([u8; 16], Vec<u8>)>,
+    /// Decisions that are recorded with it.
+    pub decisions: Vec<NewDecision>,
     /// The policy generation that decided; another active one means deciding again.
     pub policy_generation: Option<i64>,
+}
+
+/// A decision to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDecision {
+    /// Its id.
+    pub id: [u8; 16],
+    /// What is its own, sealed in its row.
+    pub body: Vec<u8>,
+    /// What other decisions may share with it to the byte: stored once.
+    pub facts: Option<Vec<u8>>,
+}
+
+/// A recorded decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDecision {
+    /// Its id.
+    pub id: [u8; 16],
+    /// What is its own.
+    pub body: Vec<u8>,
+    /// What it shares with others.
+    pub facts: Option<Vec<u8>>,
 }
 
 /// What came of a publish.
@@ -175,7 +197,11 @@ const SCHEMA: &[&str] = &[
     "CREATE INDEX IF NOT EXISTS published_file_of ON published_file (repository)",
     "CREATE TABLE IF NOT EXISTS retired_file (
         file BLOB PRIMARY KEY, repository BLOB NOT NULL, sweep_after_ms BIGINT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS decision (id BLOB PRIMARY KEY, at_ms BIGINT NOT NULL, sealed BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS decision (
+        id BLOB PRIMARY KEY, at_ms BIGINT NOT NULL, facts BLOB, sealed BLOB NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS decision_by_time ON decision (at_ms)",
+    "CREATE TABLE IF NOT EXISTS decision_facts (
+        digest BLOB PRIMARY KEY, used_ms BIGINT NOT NULL, sealed BLOB NOT NULL)",
 ];
 
 /// What a new catalog begins with.
@@ -429,8 +455,8 @@ impl Catalog {
         for file in &append.retire_files {
             retire_file(&mut tx, file, &append.repository, append.retire_after_ms).await?;
         }
-        for (id, body) in &append.decisions {
-            insert_decision(&mut tx, &self.key, id, body, now_ms).await?;
+        for decision in &append.decisions {
+            self.insert_decision(&mut tx, decision, now_ms).await?;
         }
         self.faults.reach("publish:before-commit");
         tx.commit().await.map_err(doing)?;
@@ -439,27 +465,115 @@ impl Catalog {
     }
 
     /// Records decisions that no publish carries, such as refusals.
-    pub async fn record_decisions(&self, decisions: &[([u8; 16], Vec<u8>)], now_ms: i64) -> Result<(), CatalogError> {
+    pub async fn record_decisions(&self, decisions: &[NewDecision], now_ms: i64) -> Result<(), CatalogError> {
         let doing = |source| CatalogError::Sql { doing: "recording a decision", source };
         let mut writer = self.writer.lock().await;
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;
-        for (id, body) in decisions {
-            insert_decision(&mut tx, &self.key, id, body, now_ms).await?;
+        for decision in decisions {
+            self.insert_decision(&mut tx, decision, now_ms).await?;
         }
         tx.commit().await.map_err(doing)
     }
 
+    async fn insert_decision(
+        &self,
+        tx: &mut SqliteConnection,
+        decision: &NewDecision,
+        now_ms: i64,
+    ) -> Result<(), CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "recording a decision", source };
+        let digest = decision.facts.as_ref().map(|facts| digest_of(&self.digest_key, "decision facts", facts));
+        if let (Some(digest), Some(facts)) = (&digest, &decision.facts) {
+            let known = sqlx::query("UPDATE decision_facts SET used_ms = $1 WHERE digest = $2 AND used_ms <= $1")
+                .bind(now_ms)
+                .bind(digest)
+                .execute(&mut *tx)
+                .await
+                .map_err(doing)?;
+            if known.rows_affected() == 0 {
+                sqlx::query(
+                    "INSERT INTO decision_facts (digest, used_ms, sealed) VALUES ($1, $2, $3)
+                     ON CONFLICT (digest) DO NOTHING",
+                )
+                .bind(digest)
+                .bind(now_ms)
+                .bind(seal_value(&self.key, &[b"decision_facts", digest], facts))
+                .execute(&mut *tx)
+                .await
+                .map_err(doing)?;
+            }
+        }
+        // The facts are part of the place: a row cannot be given those of another.
+        let place: [&[u8]; 3] = [b"decision", &decision.id, digest.as_deref().unwrap_or_default()];
+        sqlx::query("INSERT INTO decision (id, at_ms, facts, sealed) VALUES ($1, $2, $3, $4)")
+            .bind(&decision.id[..])
+            .bind(now_ms)
+            .bind(&digest)
+            .bind(seal_value(&self.key, &place, &decision.body))
+            .execute(&mut *tx)
+            .await
+            .map_err(doing)?;
+        Ok(())
+    }
+
+    /// Takes decisions away that were recorded before a time, and facts that no later one uses. Gives how many decisions.
+    pub async fn forget_decisions(&self, before_ms: i64) -> Result<u64, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "forgetting decisions", source };
+        let mut writer = self.writer.lock().await;
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;
+        let done = sqlx::query("DELETE FROM decision WHERE at_ms < $1")
+            .bind(before_ms)
+            .execute(&mut *tx)
+            .await
+            .map_err(doing)?;
+        // A decision that uses facts has marked them with its own time.
+        sqlx::query("DELETE FROM decision_facts WHERE used_ms < $1")
+            .bind(before_ms)
+            .execute(&mut *tx)
+            .await
+            .map_err(doing)?;
+        tx.commit().await.map_err(doing)?;
+        Ok(done.rows_affected())
+    }
+
+    /// How many decisions and how many sets of facts are recorded, and the bytes of both as they are stored.
+    pub async fn count_decisions(&self) -> Result<(i64, i64, i64), CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "counting decisions", source };
+        let query = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM decision), (SELECT COUNT(*) FROM decision_facts),
+             (SELECT COALESCE(SUM(LENGTH(sealed)), 0) FROM decision)
+             + (SELECT COALESCE(SUM(LENGTH(sealed)), 0) FROM decision_facts)",
+        );
+        let row = match &self.readers {
+            Some(pool) => query.fetch_one(pool).await.map_err(doing)?,
+            None => query.fetch_one(&mut *self.writer.lock().await).await.map_err(doing)?,
+        };
+        Ok((row.get(0), row.get(1), row.get(2)))
+    }
+
     /// A recorded decision.
-    pub async fn decision(&self, id: &[u8; 16]) -> Result<Option<Vec<u8>>, CatalogError> {
+    pub async fn decision(&self, id: &[u8; 16]) -> Result<Option<StoredDecision>, CatalogError> {
         let doing = |source| CatalogError::Sql { doing: "reading a decision", source };
-        let query = sqlx::query("SELECT sealed FROM decision WHERE id = $1").bind(&id[..]);
+        let query = sqlx::query(
+            "SELECT decision.facts, decision.sealed, decision_facts.sealed FROM decision
+             LEFT JOIN decision_facts ON decision_facts.digest = decision.facts WHERE id = $1",
+        )
+        .bind(&id[..]);
         let row = match &self.readers {
             Some(pool) => query.fetch_optional(pool).await.map_err(doing)?,
             None => query.fetch_optional(&mut *self.writer.lock().await).await.map_err(doing)?,
         };
-        row.map(|row| open_value(&self.key, &[b"decision", &id[..]], row.get(0)))
+        let Some(row) = row else { return Ok(None) };
+        let unauthentic = |source| CatalogError::Unauthentic { table: "decision", source };
+        let digest: Option<Vec<u8>> = row.get(0);
+        let digest = digest.unwrap_or_default();
+        let body = open_value(&self.key, &[b"decision", &id[..], &digest], row.get(1)).map_err(unauthentic)?;
+        let sealed: Option<Vec<u8>> = row.get(2);
+        let facts = sealed
+            .map(|sealed| open_value(&self.key, &[b"decision_facts", &digest], &sealed))
             .transpose()
-            .map_err(|source| CatalogError::Unauthentic { table: "decision", source })
+            .map_err(unauthentic)?;
+        Ok(Some(StoredDecision { id: *id, body, facts }))
     }
 
     /// The log of a repository after a generation, in order.
@@ -664,23 +778,6 @@ async fn forget_repository(tx: &mut SqliteConnection, repository: &[u8; 16]) -> 
             .await
             .map_err(|source| CatalogError::Sql { doing: "forgetting a repository", source })?;
     }
-    Ok(())
-}
-
-async fn insert_decision(
-    tx: &mut SqliteConnection,
-    key: &Key,
-    id: &[u8; 16],
-    body: &[u8],
-    now_ms: i64,
-) -> Result<(), CatalogError> {
-    sqlx::query("INSERT INTO decision (id, at_ms, sealed) VALUES ($1, $2, $3)")
-        .bind(&id[..])
-        .bind(now_ms)
-        .bind(seal_value(key, &[b"decision", &id[..]], body))
-        .execute(tx)
-        .await
-        .map_err(|source| CatalogError::Sql { doing: "recording a decision", source })?;
     Ok(())
 }
 

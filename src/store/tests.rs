@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use proptest::prelude::*;
 
-use super::catalog::{Append, AppendOutcome, CatalogError, Record, RecordBatch};
+use super::catalog::{Append, AppendOutcome, CatalogError, NewDecision, Record, RecordBatch};
 use super::seal::{HEADER_BYTES, Key, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, TAG_BYTES};
 use super::*;
 
@@ -363,10 +363,10 @@ fn tamper(disk: &Disk, statements: &[&'static str]) {
 fn rows_moved_to_anothers_place_do_not_open() {
     let disk = Disk::new();
     disk.commit(&[record("user", ALICE, Some("alice"), b"a"), record("user", BOB, Some("bob"), b"b")]).unwrap();
-    let decisions = [(ALICE, b"allowed".to_vec()), (BOB, b"denied".to_vec())];
+    let decisions = [decision(ALICE, b"allowed"), decision(BOB, b"denied")];
     let catalog = disk.store.catalog();
     disk.runtime.block_on(catalog.record_decisions(&decisions, START_MS)).unwrap();
-    assert_eq!(disk.runtime.block_on(catalog.decision(&BOB)).unwrap().unwrap(), b"denied");
+    assert_eq!(disk.runtime.block_on(catalog.decision(&BOB)).unwrap().unwrap().body, b"denied");
     assert_eq!(disk.runtime.block_on(catalog.decision(&[9; 16])).unwrap(), None);
     assert_eq!(disk.runtime.block_on(catalog.load("user")).unwrap().len(), 2);
     tamper(
@@ -521,7 +521,7 @@ fn a_decision_by_old_policies_publishes_nothing() {
     let disk = Disk::new();
     let with = |generation| Append {
         policy_generation: Some(generation),
-        decisions: vec![([generation as u8; 16], b"allowed".to_vec())],
+        decisions: vec![decision([generation as u8; 16], b"allowed")],
         ..entry(ALICE, 1, [0; 32], 1)
     };
     disk.runtime.block_on(disk.store.catalog().commit_with(&RecordBatch::default(), Some(5))).unwrap();
@@ -530,7 +530,7 @@ fn a_decision_by_old_policies_publishes_nothing() {
     assert_eq!(disk.append(&with(6)).unwrap(), AppendOutcome::PolicyChanged);
     assert_eq!(disk.runtime.block_on(disk.store.catalog().decision(&[4; 16])).unwrap(), None);
     assert_eq!(disk.append(&with(5)).unwrap(), AppendOutcome::Published);
-    assert_eq!(disk.runtime.block_on(disk.store.catalog().decision(&[5; 16])).unwrap().unwrap(), b"allowed");
+    assert_eq!(disk.runtime.block_on(disk.store.catalog().decision(&[5; 16])).unwrap().unwrap().body, b"allowed");
 }
 
 // J1 J4
@@ -593,7 +593,7 @@ fn files_that_may_be_swept_are_not_published() {
     let disk = Disk::new();
     let publish = |meta: &FileMeta| Append {
         publish_files: vec![meta.id],
-        decisions: vec![([4; 16], b"allowed".to_vec())],
+        decisions: vec![decision([4; 16], b"allowed")],
         ..entry(ALICE, 1, [0; 32], 1)
     };
     let refused = |disk: &Disk, append: &Append| {
@@ -682,6 +682,35 @@ fn records_are_committed_together_or_not_at_all() {
     assert_eq!(users, [record("user", BOB, Some("alice"), b"2")]);
 }
 
+fn decision(id: [u8; 16], body: &[u8]) -> NewDecision {
+    NewDecision { id, body: body.to_vec(), facts: None }
+}
+
+#[test]
+fn facts_are_stored_once_and_forgotten_with_their_last_decision() {
+    let disk = Disk::new();
+    let catalog = disk.store.catalog();
+    let with = |n: u8, facts: &[u8]| NewDecision { facts: Some(facts.to_vec()), ..decision([n; 16], &[n]) };
+    let record =
+        |decisions: &[NewDecision], at| disk.runtime.block_on(catalog.record_decisions(decisions, at)).unwrap();
+    record(&[with(1, b"alike"), with(2, b"alike"), with(3, b"other"), decision([4; 16], b"none")], 1000);
+    record(&[with(5, b"alike")], 2000);
+    let count = || disk.runtime.block_on(catalog.count_decisions()).unwrap();
+    assert_eq!((count().0, count().1), (5, 2));
+    let facts = |n: u8| disk.runtime.block_on(catalog.decision(&[n; 16])).unwrap().map(|found| found.facts);
+    assert_eq!(facts(2), Some(Some(b"alike".to_vec())));
+    assert_eq!(facts(4), Some(None));
+    assert_eq!(disk.runtime.block_on(catalog.forget_decisions(2000)).unwrap(), 4);
+    assert_eq!((count().0, count().1), (1, 1));
+    assert_eq!(facts(5), Some(Some(b"alike".to_vec())));
+    // J1: the facts of another decision do not pass for one's own.
+    record(&[with(6, b"mine")], 3000);
+    tamper(&disk, &["UPDATE decision SET facts = (SELECT facts FROM decision WHERE at_ms = 2000)"]);
+    let disk = disk.reopen();
+    assert!(disk.runtime.block_on(disk.store.catalog().decision(&[6; 16])).is_err());
+    assert!(disk.runtime.block_on(disk.store.catalog().decision(&[5; 16])).is_ok());
+}
+
 /// Forms in which a text might lie on the disk.
 fn disguises(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let base64 = |n: usize| {
@@ -747,13 +776,14 @@ fn no_plaintext_reaches_the_disk() {
         "canary-deleted-body",
         "canary-log-entry",
         "canary-decision",
+        "canary-facts",
         "canary-refusal",
         "canary-file-small",
         "canary-file-large",
         "canary-file-dropped",
         "canary-index-file",
     ];
-    let [name, body, deleted, log, decision, refusal, small, large, dropped, index] = canaries;
+    let [name, body, deleted, log, allowed, shared, refusal, small, large, dropped, index] = canaries;
     let disk = Disk::new();
     disk.commit(&[
         record("user", ALICE, Some(name), body.as_bytes()),
@@ -771,11 +801,15 @@ fn no_plaintext_reaches_the_disk() {
     let append = Append {
         sealed,
         publish_files: metas.iter().map(|meta| meta.id).collect(),
-        decisions: vec![([1; 16], decision.as_bytes().to_vec())],
+        decisions: vec![NewDecision {
+            id: [1; 16],
+            body: allowed.as_bytes().to_vec(),
+            facts: Some(shared.as_bytes().to_vec()),
+        }],
         ..entry(ALICE, 1, [0; 32], 1)
     };
     assert_eq!(disk.append(&append).unwrap(), AppendOutcome::Published);
-    let refusals = [([2; 16], refusal.as_bytes().to_vec())];
+    let refusals = [decision([2; 16], refusal.as_bytes())];
     disk.runtime.block_on(disk.store.catalog().record_decisions(&refusals, START_MS)).unwrap();
     let mut half = disk.store.create_file(&disk.keys(ALICE), FileKind::Pack).unwrap();
     half.write_all(&dropped.bytes().cycle().take(10 << 20).collect::<Vec<u8>>()).unwrap();

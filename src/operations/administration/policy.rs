@@ -95,7 +95,7 @@ pub(super) fn run(
             let body =
                 ctx.store.wait(ctx.store.catalog().decision(&id.into_bytes())).map_err(|error| failed(&error))?;
             let body = body.ok_or_else(|| AdminFailure::new(format!("there is no decision `{id}`")))?;
-            let record = DecisionRecord::decode(&body).map_err(|error| failed(&error))?;
+            let record = DecisionRecord::decode(&body.body, body.facts.as_deref()).map_err(|error| failed(&error))?;
             let policies = ctx.policies.generation(ctx.store, ctx.identity, record.generation).ok();
             let told = explain(&record, policies.as_ref());
             Ok(AdminReply::ok(told.text.trim_end(), told.json))
