@@ -84,6 +84,7 @@ pub async fn serve_until(
         ssh_url: format!("ssh://git@{}:{}", url_host(&config, ssh_address), ssh_address.port()),
     };
     host.listening(&listening).map_err(ServeError::Listening)?;
+    host.started();
     let stopping = host.clone();
 
     let doors = Doors::new(host.clone(), &config.limits);

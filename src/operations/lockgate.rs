@@ -17,7 +17,7 @@ use super::git_push::{self, PushError};
 use super::policies::Policies;
 use super::{
     AuthFailure, GitHost, GitMode, GitRefusal, GitService, GitSession, GitTransfer, Host, Listening, OpContext,
-    RepositoryPath, TransferError, git_pull, import,
+    RepositoryPath, TransferError, git_pull, import, policy_watch,
 };
 use crate::clock::Clock;
 use crate::config::Config;
@@ -49,6 +49,7 @@ pub struct Lockgate {
 }
 
 struct Settings {
+    watches_policies: bool,
     policies_dir: PathBuf,
     keys_dir: PathBuf,
     region: String,
@@ -63,10 +64,6 @@ pub fn open_host(config: &Config, clock: Clock) -> Result<Arc<dyn Host>, Failure
 impl Lockgate {
     /// Opens everything for a configuration, and makes it at the first start. Blocks, inside a runtime.
     pub fn open(config: &Config, clock: Clock) -> Result<Lockgate, Failure> {
-        if config.policy_watch {
-            // Taken silently, it would leave an administrator believing that a changed folder binds.
-            return Err("`policy.watch` is not supported by this version; use `lockgate policy apply`".into());
-        }
         // A test may name the point at which the process dies.
         let faults = match std::env::var("LOCKGATE_CRASH_AT") {
             Ok(point) => Faults::crash_at(&point),
@@ -89,6 +86,7 @@ impl Lockgate {
             ..IngestLimits::default()
         };
         let settings = Settings {
+            watches_policies: config.policy_watch,
             policies_dir: config.policies.clone(),
             keys_dir: config.keys.clone(),
             region: config.region.clone(),
@@ -113,6 +111,11 @@ impl Lockgate {
         tokio::spawn(sweep_hourly(host.store.clone(), config.keep_decisions_ms));
         tokio::spawn(host.decisions.clone().write_regularly());
         Ok(host)
+    }
+
+    /// Where the policy folder lies.
+    pub fn policies_dir(&self) -> &Path {
+        &self.settings.policies_dir
     }
 
     /// The store.
@@ -262,6 +265,12 @@ impl AdminHost for Lockgate {
 }
 
 impl Host for Lockgate {
+    fn started(&self) {
+        if self.settings.watches_policies {
+            policy_watch::begin(self.clone());
+        }
+    }
+
     fn stopping(&self) {
         if let Err(error) = self.store.wait(self.decisions.write()) {
             tracing::error!(error = &error as &dyn std::error::Error, "decisions about reads could not be recorded");

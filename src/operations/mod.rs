@@ -24,6 +24,7 @@ pub mod git_push;
 pub mod import;
 pub mod lockgate;
 pub mod policies;
+mod policy_watch;
 mod written_paths;
 
 pub use lockgate::open_host;
@@ -36,6 +37,9 @@ pub trait Host: GitHost + admin::AdminHost {
         let _ = listening;
         Ok(())
     }
+
+    /// Called once, before the server says that it is ready and inside its runtime; here what runs beside the doors begins.
+    fn started(&self) {}
 
     /// Called once, when the last transfer has ended; here what is still in memory is written. Blocks.
     fn stopping(&self) {}

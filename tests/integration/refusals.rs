@@ -430,3 +430,31 @@ fn iam_documents_become_policies() {
     assert!(said.contains("NoMain") && said.contains("StringEqualsIgnoreCase"), "{said}");
     assert!(!host.try_admin(&["policy", "import", path, "--group", "nobody"]).status.success());
 }
+
+// D7
+#[test]
+fn a_watched_folder_is_applied_when_it_has_settled_and_is_valid() {
+    let mut host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    host.admin(&["repo", "create", "shop"]);
+    let work = host.path("work");
+    alice.history(&work);
+    let file = host.path("policies/111111111111/frozen.cedar");
+    let freeze = "@id(\"frozen\") forbid (principal, action in Action::\"codecommit:ChangeRef\", resource);\n";
+    std::fs::write(&file, freeze).unwrap();
+    assert_eq!(host.down(), Some(0));
+    std::fs::write(host.path("lockgate.toml"), "[policy]\nwatch = true\n").unwrap();
+    host.up(&[]);
+    let alice = alice.at(&host);
+    // What lay there when it started was not applied; what it is changed to is, if it is valid.
+    alice.git(&work, &["push", "-q", &alice.https("shop"), "HEAD~1:refs/heads/one"]);
+    std::fs::write(&file, freeze.replace("forbid", "forbidden")).unwrap();
+    host.await_log("is not valid and was not applied");
+    assert!(host.log().contains("frozen.cedar:1"), "{}", host.log());
+    alice.git(&work, &["push", "-q", &alice.https("shop"), "HEAD~1:refs/heads/two"]);
+    std::fs::write(&file, freeze.replace("frozen", "frozen-now")).unwrap();
+    host.await_log("applied the changed policies folder");
+    let said = alice.git_fails(&work, &["push", &alice.https("shop"), "HEAD:refs/heads/two"]);
+    assert!(said.contains("denied by policy frozen-now"), "{said}");
+    assert!(host.admin(&["policy", "generations"]).contains("watched folder"));
+}
