@@ -25,7 +25,7 @@ mod tests {
     use super::*;
     use crate::policy::{CompileOptions, EveryName, PolicyFiles};
 
-    // D6
+    // D7
     #[test]
     fn however_it_is_written() {
         let text = r#"

@@ -40,7 +40,7 @@ fn refs(person: &Person, url: &str, folder: &Path) -> String {
     person.git(folder, &["ls-remote", url])
 }
 
-// D1 D2: whatever the form of the change, the path decides.
+// D1: whatever the form of the change, the path decides.
 #[test]
 fn a_folder_that_only_some_may_write() {
     let host = guarded();

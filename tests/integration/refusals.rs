@@ -362,7 +362,7 @@ fn deleted_repositories_are_gone_for_good() {
     assert_eq!(host.try_admin(&["fsck"]).status.code(), Some(0));
 }
 
-// D6: a rename is refused while a policy names the old or the new name, however it is written.
+// D7: a rename is refused while a policy names the old or the new name, however it is written.
 #[test]
 fn generations_tell_what_changed_and_why() {
     let host = TestHost::start();
@@ -457,4 +457,47 @@ fn a_watched_folder_is_applied_when_it_has_settled_and_is_valid() {
     let said = alice.git_fails(&work, &["push", &alice.https("shop"), "HEAD:refs/heads/two"]);
     assert!(said.contains("denied by policy frozen-now"), "{said}");
     assert!(host.admin(&["policy", "generations"]).contains("watched folder"));
+}
+
+// D7 D9: what a forbid names cannot be had again by somebody it does not mean, in whatever case it is written.
+#[test]
+fn names_that_forbids_speak_of_are_not_given_again() {
+    let host = TestHost::start();
+    host.admin(&["user", "create", "alice"]);
+    host.admin(&["role", "create", "deployer"]);
+    host.admin(&["repo", "create", "shop"]);
+    let text_of = |n: usize| {
+        format!(
+            "@id(\"n{n}\") forbid (principal == User::\"111111111111/alice\", action, resource);\n\
+             @id(\"r{n}\") forbid (principal in Role::\"111111111111/deployer\", action, resource);\n\
+             @id(\"s{n}\") forbid (principal, action in Action::\"codecommit:ChangeRef\", resource in Repository::\"111111111111/shop\");\n"
+        )
+    };
+    std::fs::write(host.path("policies/111111111111/named.cedar"), text_of(1)).unwrap();
+    host.admin(&["policy", "apply"]);
+    let refused = |arguments: &[&str], what: &str| {
+        let output = host.try_admin(arguments);
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains(what), "{arguments:?}: {said}");
+    };
+    refused(&["repo", "rename", "shop", "store"], "s1");
+    // Whoever deletes is told who spoke of it.
+    assert!(host.admin(&["user", "delete", "alice"]).contains("still named by: n1"));
+    assert!(host.admin(&["role", "delete", "deployer"]).contains("still named by: r1"));
+    host.admin(&["repo", "delete", "shop"]);
+    for name in ["alice", "Alice", "ALICE"] {
+        refused(&["user", "create", name], "never given again");
+    }
+    refused(&["role", "create", "Deployer"], "never given again");
+    refused(&["repo", "create", "Shop"], "never given again");
+    host.admin(&["repo", "create", "store"]);
+    refused(&["repo", "rename", "store", "shop"], "");
+    // The set that names what is gone is no longer one that would be taken.
+    std::fs::write(host.path("policies/111111111111/named.cedar"), text_of(2)).unwrap();
+    let output = host.try_admin(&["policy", "apply"]);
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    for gone in ["there is no user `alice`", "there is no role `deployer`", "there is no repository `shop`"] {
+        assert!(said.contains(gone), "{said}");
+    }
 }
