@@ -541,12 +541,14 @@ impl Push<'_> {
             PathRefusal::Forbidden { path, n_paths, decision } => {
                 let more = match n_paths {
                     0 | 1 => String::new(),
+                    2 => " and 1 more path".to_string(),
                     n => format!(" and {} more paths", n - 1),
                 };
-                self.notes.push(format!("{name}: `{path}`{more}: {}", decision.refusal_line()));
+                let reason = format!("{}: `{path}`{more}", decision.refusal_line());
+                self.notes.push(format!("{name}: {reason}"));
                 self.note_advice(&decision);
                 records.push(record_of(&decision));
-                format!("`{path}`{more}: {}", decision.refusal_line())
+                reason
             }
         }
     }

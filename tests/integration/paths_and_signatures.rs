@@ -73,7 +73,7 @@ fn a_folder_that_only_some_may_write() {
     write(&work, "infra/c", "c\n");
     commit(&alice, &work, "src/x", "x\n");
     let said = refused(&["HEAD:main"]);
-    assert!(said.contains("more paths"), "{said}");
+    assert!(said.contains("more path"), "{said}");
     alice.git(&work, &["reset", "-q", "--hard", "HEAD~1"]);
     alice.git(&work, &["rm", "-q", "-r", "infra"]);
     alice.git(&work, &["commit", "-q", "-m", "away"]);

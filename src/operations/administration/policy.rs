@@ -214,6 +214,7 @@ fn diff(old: &CompiledPolicies, new: &CompiledPolicies, new_name: &str) -> Admin
     }
     let summary = match changes.len() {
         0 => format!("{new_name} has the policies of generation {}", old.generation()),
+        1 => format!("1 policy differs between generation {} and {new_name}", old.generation()),
         n => format!("{n} policies differ between generation {} and {new_name}", old.generation()),
     };
     lines.push(summary);
