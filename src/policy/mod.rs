@@ -32,6 +32,7 @@ mod known_names;
 mod matrix;
 mod problem;
 mod record;
+mod shape;
 mod starter;
 #[cfg(test)]
 mod tests;
