@@ -31,6 +31,14 @@ fn measure(n_accounts: u64) -> Result<(), Failure> {
     let n_policies = compiled.texts().count();
     say(&format!("{n_policies} policies in {n_accounts} accounts"));
     say(&format!("  compile                {first:?}"));
+    let changed = folder(n_accounts, 1)?;
+    let start = Instant::now();
+    let again = CompiledPolicies::compile_after(&compiled, &changed, &EveryName, CompileOptions::default());
+    let again = again.map_err(words)?.policies;
+    let asked = Asked::random(&mut Random(7), n_accounts)?;
+    again.decide(&asked.request());
+    say(&format!("  one file changed       {:?}, first decision included", start.elapsed()));
+    let compiled = again;
 
     let mut random = Random(42);
     let mut took = Vec::with_capacity(N_REQUESTS);
@@ -152,7 +160,7 @@ impl Asked {
         };
         let kind = [ChangeKind::Create, ChangeKind::FastForward, ChangeKind::Force][random.below(3) as usize];
         let request = RequestFacts {
-            time_ms: 1_700_000_000_000,
+            time_ms: 1_700_000_000_000 + random.below(1 << 30) as i64,
             source_ip: Some([10, 1, 2, 3].into()),
             transport: Transport::Ssh,
             mfa: random.below(2) == 0,

@@ -4,13 +4,14 @@
 //! each policy has an `@id` that no other has, lies in a layer that may hold it, and names what exists.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{
     ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, ValidationMode, Validator,
 };
+use sha2::{Digest, Sha256};
 
 use super::action::{SCHEMA, SPOKEN, action_uid};
 use super::bounds;
@@ -29,6 +30,8 @@ pub struct CompiledPolicies {
     pub(super) texts: BTreeMap<String, PolicyText>,
     pub(super) generation: i64,
     content_hash: [u8; 32],
+    /// The files as they were parsed, by path, for [`CompiledPolicies::compile_after`].
+    parsed: ParsedFiles,
     #[cfg(test)]
     pub(super) all: Vec<(Layer, Policy)>,
 }
@@ -85,16 +88,29 @@ impl CompiledPolicies {
         known: &dyn KnownNames,
         options: CompileOptions,
     ) -> Result<Compiled, Vec<Problem>> {
-        let mut findings = Findings::default();
-        let parsed = with_deep_stack(|| parse_files(files));
-        let mut policies = Vec::new();
-        match parsed {
-            Ok((parsed, found)) => {
-                policies = parsed;
-                findings = found;
-            }
-            Err(failed) => findings.problems.push(failed),
-        }
+        Self::compile_with(None, files, known, options)
+    }
+
+    /// [`CompiledPolicies::compile`], with the same outcome, in less time where `previous` holds some of the files unchanged: those
+    /// are not parsed again. Everything is checked again, since names come and go.
+    pub fn compile_after(
+        previous: &CompiledPolicies,
+        files: &PolicyFiles,
+        known: &dyn KnownNames,
+        options: CompileOptions,
+    ) -> Result<Compiled, Vec<Problem>> {
+        Self::compile_with(Some(previous), files, known, options)
+    }
+
+    fn compile_with(
+        previous: Option<&CompiledPolicies>,
+        files: &PolicyFiles,
+        known: &dyn KnownNames,
+        options: CompileOptions,
+    ) -> Result<Compiled, Vec<Problem>> {
+        let (parsed, mut findings) = with_deep_stack(|| parse_files(files, previous.map(|previous| &previous.parsed)))
+            .map_err(|failed| vec![failed])?;
+        let policies: Vec<&ParsedPolicy> = parsed.values().flat_map(|file| &file.policies).collect();
         for parsed in &policies {
             parsed.check_names(known, options, &mut findings);
         }
@@ -102,22 +118,25 @@ impl CompiledPolicies {
         if !findings.problems.is_empty() {
             return Err(findings.problems);
         }
-        let mut compiled = CompiledPolicies {
-            layers: HashMap::new(),
-            texts: BTreeMap::new(),
+        let mut layers: HashMap<Layer, LayerIndex> = HashMap::new();
+        let mut texts = BTreeMap::new();
+        for (order, parsed) in policies.iter().enumerate() {
+            let layer = layers.entry(parsed.text.layer.clone()).or_default();
+            if let Err(failed) = layer.add(&parsed.policy) {
+                return Err(vec![Problem::of_file(&parsed.text.file, failed, "each `@id` is used once")]);
+            }
+            texts.insert(parsed.text.id.clone(), PolicyText { order, ..parsed.text.clone() });
+        }
+        let policies = CompiledPolicies {
+            layers,
+            texts,
             generation: 0,
             content_hash: files.content_hash(),
             #[cfg(test)]
             all: policies.iter().map(|parsed| (parsed.text.layer.clone(), parsed.policy.clone())).collect(),
+            parsed,
         };
-        for parsed in policies {
-            let layer = compiled.layers.entry(parsed.text.layer.clone()).or_default();
-            if let Err(failed) = layer.add(&parsed.policy) {
-                return Err(vec![Problem::of_file(&parsed.text.file, failed, "each `@id` is used once")]);
-            }
-            compiled.texts.insert(parsed.text.id.clone(), parsed.text);
-        }
-        Ok(Compiled { policies: compiled, warnings: findings.warnings })
+        Ok(Compiled { policies, warnings: findings.warnings })
     }
 
     /// The same policies under the number that decisions will name.
@@ -162,7 +181,7 @@ impl SessionPolicy {
             let mut findings = Findings::default();
             let mut policies = Vec::new();
             parse_file(file, source, &Layer::Session, &mut policies, &mut findings);
-            validate(&policies, &mut findings);
+            validate(&policies.iter().collect::<Vec<_>>(), &mut findings);
             (policies, findings)
         })
         .map_err(|failed| vec![failed])?;
@@ -207,7 +226,19 @@ impl Findings {
     }
 }
 
+/// What parsing one file gave; it depends on the file's path and bytes and on nothing else.
+#[derive(Debug)]
+struct ParsedFile {
+    /// SHA-256 of the file.
+    hash: [u8; 32],
+    policies: Vec<ParsedPolicy>,
+    findings: Findings,
+}
+
+type ParsedFiles = BTreeMap<String, Arc<ParsedFile>>;
+
 /// A policy of a file, before it is known to be right.
+#[derive(Debug)]
 struct ParsedPolicy {
     policy: Policy,
     text: PolicyText,
@@ -215,7 +246,7 @@ struct ParsedPolicy {
     /// Where it begins in the file, in bytes.
     offset: usize,
     /// The whole file, for positions.
-    file_text: std::sync::Arc<str>,
+    file_text: Arc<str>,
 }
 
 impl ParsedPolicy {
@@ -308,22 +339,28 @@ fn is_of_account(uid: &EntityUid, account: &AccountId) -> bool {
     id.split('/').next() == Some(account.as_str())
 }
 
-fn parse_files(files: &PolicyFiles) -> (Vec<ParsedPolicy>, Findings) {
-    let mut findings = Findings::default();
-    let mut policies = Vec::new();
+fn parse_files(files: &PolicyFiles, previous: Option<&ParsedFiles>) -> (ParsedFiles, Findings) {
     let each: Vec<(&str, &[u8])> = files.iter().collect();
-    for (mut of_file, found) in in_parallel(&each, |(path, bytes)| parse_path(path, bytes)) {
-        policies.append(&mut of_file);
-        findings.append(found);
+    let parsed = in_parallel(&each, |(path, bytes)| {
+        let hash: [u8; 32] = Sha256::digest(bytes).into();
+        let before = previous.and_then(|previous| previous.get(*path)).filter(|before| before.hash == hash);
+        before.cloned().unwrap_or_else(|| {
+            let (policies, findings) = parse_path(path, bytes);
+            Arc::new(ParsedFile { hash, policies, findings })
+        })
+    });
+    let mut findings = Findings::default();
+    for file in &parsed {
+        findings.append(file.findings.clone());
     }
-    for (order, parsed) in policies.iter_mut().enumerate() {
-        parsed.text.order = order;
-    }
+    // In the order of paths, as `files` is.
+    let policies: Vec<&ParsedPolicy> = parsed.iter().flat_map(|file| &file.policies).collect();
     check_ids(&policies, &mut findings);
     if findings.problems.is_empty() {
         validate(&policies, &mut findings);
     }
-    (policies, findings)
+    drop(policies);
+    (each.iter().map(|(path, _)| (*path).to_owned()).zip(parsed).collect(), findings)
 }
 
 /// The policies of the file at `path`, ordered within it.
@@ -397,7 +434,7 @@ fn parse_file(path: &str, text: &str, layer: &Layer, policies: &mut Vec<ParsedPo
         })
         .collect();
     numbered.sort_by_key(|(number, _)| *number);
-    let file_text: std::sync::Arc<str> = text.into();
+    let file_text: Arc<str> = text.into();
     let mut from = 0;
     // Lines are counted on from the policy before: a file's beginning is not counted again for each policy.
     let (mut n_lines, mut counted) = (0, 0);
@@ -452,7 +489,7 @@ fn parse_file(path: &str, text: &str, layer: &Layer, policies: &mut Vec<ParsedPo
     }
 }
 
-fn check_ids(policies: &[ParsedPolicy], findings: &mut Findings) {
+fn check_ids(policies: &[&ParsedPolicy], findings: &mut Findings) {
     let mut first: HashMap<&str, &ParsedPolicy> = HashMap::new();
     for policy in policies {
         if let Some(earlier) = first.insert(&policy.text.id, policy) {
@@ -465,7 +502,7 @@ fn check_ids(policies: &[ParsedPolicy], findings: &mut Findings) {
 
 /// Cedar's strict validation, at the level whose entities are always supplied: one policy of each [`shape`], and each policy
 /// of a shape that something is said about, so that every message names its own place.
-fn validate(policies: &[ParsedPolicy], findings: &mut Findings) {
+fn validate(policies: &[&ParsedPolicy], findings: &mut Findings) {
     let shapes = in_parallel(policies, |parsed| shape::of(&parsed.text.text));
     let mut first_of_shape: HashMap<&str, usize> = HashMap::new();
     let mut representative: Vec<usize> = Vec::with_capacity(policies.len());
@@ -473,7 +510,7 @@ fn validate(policies: &[ParsedPolicy], findings: &mut Findings) {
         representative.push(shape.as_deref().map_or(n, |shape| *first_of_shape.entry(shape).or_insert(n)));
     }
     let to_ask: Vec<usize> = (0..policies.len()).filter(|n| representative[*n] == *n).collect();
-    let said = in_parallel(&to_ask, |n| validate_one(&policies[*n]));
+    let said = in_parallel(&to_ask, |n| validate_one(policies[*n]));
     let said: HashMap<usize, Findings> = to_ask.into_iter().zip(said).collect();
     let (mut n_wrong, mut n_suspicious) = (0, 0);
     for (n, parsed) in policies.iter().enumerate() {

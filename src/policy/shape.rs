@@ -43,7 +43,7 @@ pub(super) fn of(text: &str) -> Option<String> {
             b'"' => {
                 let length = bytes[here + 1..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
                 let end = here + 1 + length;
-                if bytes[end] == b'\\' {
+                if bytes[end] == b'\\' || !bytes[here..end].is_ascii() {
                     return None;
                 }
                 at = end + 1;
