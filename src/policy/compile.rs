@@ -4,11 +4,14 @@
 //! each policy has an `@id` that no other has, lies in a layer that may hold it, and names what exists.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{
     ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, ValidationMode, Validator,
 };
+use sha2::{Digest, Sha256};
 
 use super::action::{SCHEMA, SPOKEN, action_uid};
 use super::bounds;
@@ -17,6 +20,7 @@ use super::files::PolicyFiles;
 use super::index::LayerIndex;
 use super::known_names::{self, BadId, KnownNames};
 use super::problem::Problem;
+use super::shape;
 use crate::names::AccountId;
 
 /// Policies that were checked and can be asked; see [`CompiledPolicies::decide`].
@@ -26,6 +30,8 @@ pub struct CompiledPolicies {
     pub(super) texts: BTreeMap<String, PolicyText>,
     pub(super) generation: i64,
     content_hash: [u8; 32],
+    /// The files as they were parsed, by path, for [`CompiledPolicies::compile_after`].
+    parsed: ParsedFiles,
     #[cfg(test)]
     pub(super) all: Vec<(Layer, Policy)>,
 }
@@ -82,16 +88,29 @@ impl CompiledPolicies {
         known: &dyn KnownNames,
         options: CompileOptions,
     ) -> Result<Compiled, Vec<Problem>> {
-        let mut findings = Findings::default();
-        let parsed = with_deep_stack(|| parse_files(files));
-        let mut policies = Vec::new();
-        match parsed {
-            Ok((parsed, found)) => {
-                policies = parsed;
-                findings = found;
-            }
-            Err(failed) => findings.problems.push(failed),
-        }
+        Self::compile_with(None, files, known, options)
+    }
+
+    /// [`CompiledPolicies::compile`], with the same outcome, in less time where `previous` holds some of the files unchanged: those
+    /// are not parsed again. Everything is checked again, since names come and go.
+    pub fn compile_after(
+        previous: &CompiledPolicies,
+        files: &PolicyFiles,
+        known: &dyn KnownNames,
+        options: CompileOptions,
+    ) -> Result<Compiled, Vec<Problem>> {
+        Self::compile_with(Some(previous), files, known, options)
+    }
+
+    fn compile_with(
+        previous: Option<&CompiledPolicies>,
+        files: &PolicyFiles,
+        known: &dyn KnownNames,
+        options: CompileOptions,
+    ) -> Result<Compiled, Vec<Problem>> {
+        let (parsed, mut findings) = with_deep_stack(|| parse_files(files, previous.map(|previous| &previous.parsed)))
+            .map_err(|failed| vec![failed])?;
+        let policies: Vec<&ParsedPolicy> = parsed.values().flat_map(|file| &file.policies).collect();
         for parsed in &policies {
             parsed.check_names(known, options, &mut findings);
         }
@@ -99,22 +118,25 @@ impl CompiledPolicies {
         if !findings.problems.is_empty() {
             return Err(findings.problems);
         }
-        let mut compiled = CompiledPolicies {
-            layers: HashMap::new(),
-            texts: BTreeMap::new(),
+        let mut layers: HashMap<Layer, LayerIndex> = HashMap::new();
+        let mut texts = BTreeMap::new();
+        for (order, parsed) in policies.iter().enumerate() {
+            let layer = layers.entry(parsed.text.layer.clone()).or_default();
+            if let Err(failed) = layer.add(&parsed.policy) {
+                return Err(vec![Problem::of_file(&parsed.text.file, failed, "each `@id` is used once")]);
+            }
+            texts.insert(parsed.text.id.clone(), PolicyText { order, ..parsed.text.clone() });
+        }
+        let policies = CompiledPolicies {
+            layers,
+            texts,
             generation: 0,
             content_hash: files.content_hash(),
             #[cfg(test)]
             all: policies.iter().map(|parsed| (parsed.text.layer.clone(), parsed.policy.clone())).collect(),
+            parsed,
         };
-        for parsed in policies {
-            let layer = compiled.layers.entry(parsed.text.layer.clone()).or_default();
-            if let Err(failed) = layer.add(&parsed.policy) {
-                return Err(vec![Problem::of_file(&parsed.text.file, failed, "each `@id` is used once")]);
-            }
-            compiled.texts.insert(parsed.text.id.clone(), parsed.text);
-        }
-        Ok(Compiled { policies: compiled, warnings: findings.warnings })
+        Ok(Compiled { policies, warnings: findings.warnings })
     }
 
     /// The same policies under the number that decisions will name.
@@ -159,7 +181,7 @@ impl SessionPolicy {
             let mut findings = Findings::default();
             let mut policies = Vec::new();
             parse_file(file, source, &Layer::Session, &mut policies, &mut findings);
-            validate(&mut policies, &mut findings);
+            validate(&policies.iter().collect::<Vec<_>>(), &mut findings);
             (policies, findings)
         })
         .map_err(|failed| vec![failed])?;
@@ -183,13 +205,18 @@ impl SessionPolicy {
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Default, Clone, PartialEq)]
 struct Findings {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
 
 impl Findings {
+    fn append(&mut self, mut more: Findings) {
+        self.problems.append(&mut more.problems);
+        self.warnings.append(&mut more.warnings);
+    }
+
     fn sort(&mut self) {
         for list in [&mut self.problems, &mut self.warnings] {
             list.sort_by(|a, b| (&a.file, a.line, a.column, &a.message).cmp(&(&b.file, b.line, b.column, &b.message)));
@@ -199,7 +226,19 @@ impl Findings {
     }
 }
 
+/// What parsing one file gave; it depends on the file's path and bytes and on nothing else.
+#[derive(Debug)]
+struct ParsedFile {
+    /// SHA-256 of the file.
+    hash: [u8; 32],
+    policies: Vec<ParsedPolicy>,
+    findings: Findings,
+}
+
+type ParsedFiles = BTreeMap<String, Arc<ParsedFile>>;
+
 /// A policy of a file, before it is known to be right.
+#[derive(Debug)]
 struct ParsedPolicy {
     policy: Policy,
     text: PolicyText,
@@ -207,7 +246,7 @@ struct ParsedPolicy {
     /// Where it begins in the file, in bytes.
     offset: usize,
     /// The whole file, for positions.
-    file_text: std::sync::Arc<str>,
+    file_text: Arc<str>,
 }
 
 impl ParsedPolicy {
@@ -300,35 +339,52 @@ fn is_of_account(uid: &EntityUid, account: &AccountId) -> bool {
     id.split('/').next() == Some(account.as_str())
 }
 
-fn parse_files(files: &PolicyFiles) -> (Vec<ParsedPolicy>, Findings) {
+fn parse_files(files: &PolicyFiles, previous: Option<&ParsedFiles>) -> (ParsedFiles, Findings) {
+    let each: Vec<(&str, &[u8])> = files.iter().collect();
+    let parsed = in_parallel(&each, |(path, bytes)| {
+        let hash: [u8; 32] = Sha256::digest(bytes).into();
+        let before = previous.and_then(|previous| previous.get(*path)).filter(|before| before.hash == hash);
+        before.cloned().unwrap_or_else(|| {
+            let (policies, findings) = parse_path(path, bytes);
+            Arc::new(ParsedFile { hash, policies, findings })
+        })
+    });
     let mut findings = Findings::default();
-    let mut policies = Vec::new();
-    for (path, bytes) in files.iter() {
-        if path == "lockgate.cedarschema" {
-            if bytes != SCHEMA.as_bytes() {
-                let message = "this is not the schema that this version speaks, and is not used";
-                findings.warnings.push(Problem::of_file(path, message, "remove it, it will be written anew"));
-            }
-            continue;
-        }
-        let Some(layer) = layer_of(path) else {
-            findings.problems.push(Problem::of_file(path, "no policies are expected here", PLACES));
-            continue;
-        };
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(bad) => {
-                let valid = String::from_utf8_lossy(&bytes[..bad.valid_up_to()]);
-                let problem = Problem::at(path, &valid, valid.len(), "the text is not UTF-8 from here on");
-                findings.problems.push(problem);
-                continue;
-            }
-        };
-        parse_file(path, text, &layer, &mut policies, &mut findings);
+    for file in &parsed {
+        findings.append(file.findings.clone());
     }
+    // In the order of paths, as `files` is.
+    let policies: Vec<&ParsedPolicy> = parsed.iter().flat_map(|file| &file.policies).collect();
     check_ids(&policies, &mut findings);
     if findings.problems.is_empty() {
-        validate(&mut policies, &mut findings);
+        validate(&policies, &mut findings);
+    }
+    drop(policies);
+    (each.iter().map(|(path, _)| (*path).to_owned()).zip(parsed).collect(), findings)
+}
+
+/// The policies of the file at `path`, ordered within it.
+fn parse_path(path: &str, bytes: &[u8]) -> (Vec<ParsedPolicy>, Findings) {
+    let mut findings = Findings::default();
+    let mut policies = Vec::new();
+    if path == "lockgate.cedarschema" {
+        if bytes != SCHEMA.as_bytes() {
+            let message = "this is not the schema that this version speaks, and is not used";
+            findings.warnings.push(Problem::of_file(path, message, "remove it, it will be written anew"));
+        }
+        return (policies, findings);
+    }
+    let Some(layer) = layer_of(path) else {
+        findings.problems.push(Problem::of_file(path, "no policies are expected here", PLACES));
+        return (policies, findings);
+    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse_file(path, text, &layer, &mut policies, &mut findings),
+        Err(bad) => {
+            let valid = String::from_utf8_lossy(&bytes[..bad.valid_up_to()]);
+            let problem = Problem::at(path, &valid, valid.len(), "the text is not UTF-8 from here on");
+            findings.problems.push(problem);
+        }
     }
     (policies, findings)
 }
@@ -378,13 +434,18 @@ fn parse_file(path: &str, text: &str, layer: &Layer, policies: &mut Vec<ParsedPo
         })
         .collect();
     numbered.sort_by_key(|(number, _)| *number);
-    let file_text: std::sync::Arc<str> = text.into();
+    let file_text: Arc<str> = text.into();
     let mut from = 0;
+    // Lines are counted on from the policy before: a file's beginning is not counted again for each policy.
+    let (mut n_lines, mut counted) = (0, 0);
     for (number, policy) in numbered {
         let source = policy.to_cedar().unwrap_or_default();
         let at = text[from..].find(&source).map_or(from, |at| from + at);
         from = (at + source.len()).min(text.len());
-        let position = Problem::at(path, text, at, "");
+        let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let column = text[line_start..at].chars().count() + 1;
+        n_lines += text[counted..at].matches('\n').count();
+        counted = at;
         let id = match policy.annotation("id") {
             Some(id) if is_policy_id(id) => id.to_owned(),
             None if *layer == Layer::Session => format!("session-policy-{}", number + 1),
@@ -416,19 +477,19 @@ fn parse_file(path: &str, text: &str, layer: &Layer, policies: &mut Vec<ParsedPo
             layer: layer.clone(),
             advice,
             file: path.to_owned(),
-            line: position.line,
+            line: n_lines + 1,
             text: source,
             order: policies.len(),
             id,
         };
         let policy = policy.new_id(PolicyId::new(&text.id));
-        let parsed = ParsedPolicy { policy, text, column: position.column, offset: at, file_text: file_text.clone() };
+        let parsed = ParsedPolicy { policy, text, column, offset: at, file_text: file_text.clone() };
         parsed.check_layer(findings);
         policies.push(parsed);
     }
 }
 
-fn check_ids(policies: &[ParsedPolicy], findings: &mut Findings) {
+fn check_ids(policies: &[&ParsedPolicy], findings: &mut Findings) {
     let mut first: HashMap<&str, &ParsedPolicy> = HashMap::new();
     for policy in policies {
         if let Some(earlier) = first.insert(&policy.text.id, policy) {
@@ -439,35 +500,56 @@ fn check_ids(policies: &[ParsedPolicy], findings: &mut Findings) {
     }
 }
 
-/// Cedar's strict validation, at the level whose entities are always supplied.
-fn validate(policies: &mut [ParsedPolicy], findings: &mut Findings) {
-    let mut set = PolicySet::new();
-    for parsed in policies.iter() {
-        if let Err(failed) = set.add(parsed.policy.clone()) {
-            findings.problems.push(parsed.problem(failed.to_string()));
-            return;
-        }
+/// Cedar's strict validation, at the level whose entities are always supplied: one policy of each [`shape`], and each policy
+/// of a shape that something is said about, so that every message names its own place.
+fn validate(policies: &[&ParsedPolicy], findings: &mut Findings) {
+    let shapes = in_parallel(policies, |parsed| shape::of(&parsed.text.text));
+    let mut first_of_shape: HashMap<&str, usize> = HashMap::new();
+    let mut representative: Vec<usize> = Vec::with_capacity(policies.len());
+    for (n, shape) in shapes.iter().enumerate() {
+        representative.push(shape.as_deref().map_or(n, |shape| *first_of_shape.entry(shape).or_insert(n)));
     }
-    let by_id: HashMap<&str, &ParsedPolicy> = policies.iter().map(|parsed| (parsed.text.id.as_str(), parsed)).collect();
-    let place = |id: &PolicyId, detailed: DetailedError| {
-        let parsed = by_id.get(AsRef::<str>::as_ref(id))?;
+    let to_ask: Vec<usize> = (0..policies.len()).filter(|n| representative[*n] == *n).collect();
+    let said = in_parallel(&to_ask, |n| validate_one(policies[*n]));
+    let said: HashMap<usize, Findings> = to_ask.into_iter().zip(said).collect();
+    let (mut n_wrong, mut n_suspicious) = (0, 0);
+    for (n, parsed) in policies.iter().enumerate() {
+        let of_shape = &said[&representative[n]];
+        let wrong = !of_shape.problems.is_empty();
+        // INVARIANT: policies come in the order in which findings are told, so what lies behind the first MAX_PROBLEMS would be
+        // cut off. Warnings are not told where there are problems.
+        let full = if wrong { n_wrong >= MAX_PROBLEMS } else { n_suspicious >= MAX_PROBLEMS };
+        if full || (!wrong && of_shape.warnings.is_empty()) {
+            continue;
+        }
+        n_wrong += usize::from(wrong);
+        n_suspicious += usize::from(!wrong);
+        findings.append(if representative[n] == n { of_shape.clone() } else { validate_one(parsed) });
+    }
+}
+
+/// What Cedar says of one policy.
+fn validate_one(parsed: &ParsedPolicy) -> Findings {
+    static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| Validator::new(SPOKEN.schema.clone()));
+    let mut findings = Findings::default();
+    let set = match PolicySet::from_policies([parsed.policy.clone()]) {
+        Ok(set) => set,
+        Err(failed) => {
+            findings.problems.push(parsed.problem(failed.to_string()));
+            return findings;
+        }
+    };
+    let place = |detailed: DetailedError| {
         let mut problem = from_cedar(&parsed.text.file, &parsed.file_text, &detailed).in_policy(&parsed.text.id);
         if detailed.source_locations.is_empty() {
             (problem.line, problem.column) = (parsed.text.line, parsed.column);
         }
-        Some(problem)
+        problem
     };
-    let result = Validator::new(SPOKEN.schema.clone()).validate_with_level(&set, ValidationMode::Strict, LEVEL);
-    for error in result.validation_errors() {
-        let detailed = DetailedError::from(error);
-        let message = detailed.message.clone();
-        findings.problems.push(
-            place(error.policy_id(), detailed).unwrap_or_else(|| Problem::of_file("policies", message, "see above")),
-        );
-    }
-    for warning in result.validation_warnings() {
-        findings.warnings.extend(place(warning.policy_id(), DetailedError::from(warning)));
-    }
+    let result = VALIDATOR.validate_with_level(&set, ValidationMode::Strict, LEVEL);
+    findings.problems.extend(result.validation_errors().map(|error| place(DetailedError::from(error))));
+    findings.warnings.extend(result.validation_warnings().map(|warning| place(DetailedError::from(warning))));
+    findings
 }
 
 fn from_cedar(path: &str, text: &str, error: &DetailedError) -> Problem {
@@ -495,18 +577,60 @@ fn is_policy_id(id: &str) -> bool {
 fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Problem> {
     let failed = |message: String| Problem::of_file("policies", message, "try again");
     std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("policy-compile".to_owned())
-            .stack_size(128 << 20)
-            .spawn_scoped(scope, work)
+        deep_thread(scope, work)
             .map_err(|error| failed(format!("failed to start checking: {error}")))?
             .join()
             .map_err(|_| failed("checking the policies failed unexpectedly".to_owned()))
     })
 }
 
+/// Does `work` on each item, on as many threads with deep stacks as there are processors; the results keep the items' order.
+/// To be called with a deep stack itself: it takes part, and takes all where no further thread can be had.
+fn in_parallel<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
+    let n_threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    if n_threads == 1 || items.len() < MIN_ITEMS_IN_PARALLEL {
+        return items.iter().map(work).collect();
+    }
+    // Small pieces, taken in turn: one long file does not keep the other threads waiting.
+    let pieces: Vec<&[I]> = items.chunks(items.len().div_ceil(n_threads * 8)).collect();
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let mut done: Vec<(usize, Vec<T>)> = Vec::new();
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            let Some(piece) = pieces.get(n) else { return done };
+            done.push((n, piece.iter().map(&work).collect()));
+        }
+    };
+    let mut done = std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..n_threads).filter_map(|_| deep_thread(scope, take).ok()).collect();
+        let mut done = take();
+        for helper in helpers {
+            match helper.join() {
+                Ok(mut more) => done.append(&mut more),
+                // As if the work had failed on this thread.
+                Err(panicked) => std::panic::resume_unwind(panicked),
+            }
+        }
+        done
+    });
+    done.sort_by_key(|(n, _)| *n);
+    done.into_iter().flat_map(|(_, results)| results).collect()
+}
+
+fn deep_thread<'scope, T: Send + 'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> std::io::Result<std::thread::ScopedJoinHandle<'scope, T>> {
+    std::thread::Builder::new().name("policy-compile".to_owned()).stack_size(128 << 20).spawn_scoped(scope, work)
+}
+
 /// Steps from the request's own entities that a policy may follow: `principal.originalUser.mfaEnrolled` is two.
 const LEVEL: u32 = 2;
+/// Most threads that check one folder.
+const MAX_THREADS: usize = 8;
+/// Fewer items than that are not worth a thread.
+const MIN_ITEMS_IN_PARALLEL: usize = 8;
 /// Problems told at once.
 const MAX_PROBLEMS: usize = 200;
 const PLACES: &str = "policies lie in `organization/NAME.cedar`, `ACCOUNT/NAME.cedar` or `ACCOUNT/trust/NAME.cedar`, ACCOUNT being twelve digits";

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use cedar_policy::{Context, RestrictedExpression};
+use cedar_policy_core::ast::{Name, RestrictedExpr};
 
 use super::action::{Action, SPOKEN};
 use super::entities::{Closure, PrincipalFacts, ResourceFacts, UserFacts, service_uid, text};
@@ -265,15 +267,31 @@ fn request_record(request: &RequestFacts) -> Result<RestrictedExpression, String
     let time = jiff::Timestamp::from_millisecond(request.time_ms).map_err(|failed| failed.to_string())?;
     let time = time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
     let mut pairs = vec![
-        ("time", RestrictedExpression::new_datetime(time)),
+        ("time", extension_value(&CONSTRUCTORS.datetime, &time)),
         ("transport", text(request.transport.as_str())),
         ("mfa", RestrictedExpression::new_bool(request.mfa)),
     ];
     if let Some(address) = request.source_ip {
         // A v4 address that arrived in v6 clothes is the v4 address that policies name.
-        pairs.push(("sourceIp", RestrictedExpression::new_ip(address.to_canonical().to_string())));
+        pairs.push(("sourceIp", extension_value(&CONSTRUCTORS.ip, &address.to_canonical().to_string())));
     }
     record_of(pairs)
+}
+
+/// The names of the functions that make values of Cedar's extension types.
+struct Constructors {
+    datetime: Name,
+    ip: Name,
+}
+
+/// `RestrictedExpression::new_ip` and its like parse their constant name anew each time, which is half of a decision.
+static CONSTRUCTORS: LazyLock<Constructors> = LazyLock::new(|| {
+    let named = |name: &str| name.parse().expect("the name of a function is an identifier");
+    Constructors { datetime: named("datetime"), ip: named("ip") }
+});
+
+fn extension_value(constructor: &Name, argument: &str) -> RestrictedExpression {
+    RestrictedExpr::call_extension_fn(constructor.clone(), [RestrictedExpr::val(argument)]).into()
 }
 
 fn record_of(

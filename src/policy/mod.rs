@@ -35,6 +35,7 @@ mod naming;
 mod path_rules;
 mod problem;
 mod record;
+mod shape;
 mod starter;
 #[cfg(test)]
 mod tests;

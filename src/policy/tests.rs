@@ -860,3 +860,151 @@ fn speed() {
     );
     std::io::Write::write_all(&mut std::io::stderr(), report.as_bytes()).unwrap();
 }
+
+/// Policies good, bad and suspicious, as validation sees them; ids are drawn so that some are equal.
+fn any_text_to_validate() -> impl Strategy<Value = String> {
+    let id = || {
+        prop::sample::select(vec!["111111111111/a", "111111111111/b", "222222222222/a", "codecommit:GitPush", "*", ""])
+    };
+    let scope = |variable: &'static str| {
+        let kind = prop::sample::select(vec!["User", "Group", "Account", "Session", "Repository", "Ref", "Nothing"]);
+        (0..5usize, kind, id()).prop_map(move |(form, kind, id)| match form {
+            0 => variable.to_owned(),
+            1 => format!("{variable} == {kind}::\"{id}\""),
+            2 => format!("{variable} in {kind}::\"{id}\""),
+            3 => format!("{variable} is {kind}"),
+            _ => format!("{variable} is {kind} in {kind} :: \"{id}\""),
+        })
+    };
+    let action = prop::sample::select(vec![
+        "action",
+        "action == Action::\"codecommit:GitPush\"",
+        "action == Action::\"codecommit:GitPull\"",
+        "action == Action::\"codecommit:GitPsuh\"",
+        "action in [Action::\"codecommit:GitPush\", Action::\"codecommit:ChangeRef\"]",
+    ]);
+    let condition = (0..14usize, id(), id()).prop_map(|(form, a, b)| match form {
+        0 => String::new(),
+        1 => format!("when {{ User::\"{a}\" == User::\"{b}\" && principal.nothing }}"),
+        2 => format!("when {{ if User::\"{a}\" != User::\"{b}\" then 1 else true }}"),
+        3 => format!("when {{ Group::\"{a}\" == User::\"{b}\" }}"),
+        4 => format!("when {{ principal in [User::\"{a}\", Group::\"{b}\"] }}"),
+        5 => format!("unless {{ User::\"{a}\" has name && User::\"{b}\".name == \"x\" }}"),
+        6 => format!("unless {{ [User::\"{a}\"].contains(User::\"{b}\") || [User::\"{a}\"].contains(\"{b}\") }}"),
+        7 => format!("when {{ action == Action::\"{a}\" }} when {{ context.change == \"{b}\" }}"),
+        8 => format!("when {{ Action::\"{a}\" in Action::\"codecommit:ChangeRef\" }}"),
+        9 => format!("when {{ User::\"{a}\".hasTag(\"{b}\") && User::\"{b}\".getTag(\"{b}\") == \"{a}\" }}"),
+        10 => format!("when {{ context.request.transport like \"{a}\" // \"{b}\n }}"),
+        11 => format!("when {{ ip(\"{a}\").isLoopback() || Group::\"{b}\" in Group::\"{a}\" }}"),
+        12 => format!("when {{ {{x: User::\"{a}\"}} == {{x: User::\"{b}\"}} }}"),
+        _ => format!("when {{ false && User::\"{a}\" in Group::\"{b}\" }}"),
+    });
+    (scope("principal"), action, scope("resource"), condition).prop_map(|(principal, action, resource, condition)| {
+        format!("forbid ({principal}, {action}, {resource}) {condition};")
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is said of a folder is what is said of each of its policies alone, where there is nothing to share a verdict with.
+    #[test]
+    fn a_shape_shares_one_verdict(texts in prop::collection::vec(any_text_to_validate(), 1..24)) {
+        let any = CompileOptions { allow_unknown: true };
+        let said = |file: &str| {
+            match CompiledPolicies::compile(&files(&[("111111111111/a.cedar", file)]), &EveryName, any) {
+                Ok(compiled) => (Vec::new(), compiled.warnings),
+                Err(problems) => (problems, Vec::new()),
+            }
+        };
+        let line = |n: usize, text: &str| format!("@id(\"p{n}\") {}\n", text.replace('\n', "\r"));
+        let together: String = texts.iter().enumerate().map(|(n, text)| line(n, text)).collect();
+        let (problems, warnings) = said(&together);
+        let (mut problems_alone, mut warnings_alone) = (Vec::new(), Vec::new());
+        for (n, text) in texts.iter().enumerate() {
+            let alone = said(&format!("{}{}", "\n".repeat(n), line(n, text)));
+            problems_alone.extend(alone.0);
+            warnings_alone.extend(alone.1);
+        }
+        if !problems_alone.is_empty() {
+            warnings_alone.clear();
+        }
+        prop_assert_eq!(problems, problems_alone);
+        prop_assert_eq!(warnings, warnings_alone);
+    }
+}
+
+/// Cedar itself says the same of a policy and of the one whose names are others, and they share a shape.
+#[test]
+fn cedar_judges_a_shape_alike() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let strategy = any_text_to_validate();
+    let (schema, _) = cedar_policy::Schema::from_cedarschema_str(SCHEMA).unwrap();
+    let validator = cedar_policy::Validator::new(schema);
+    let verdict = |text: &str| {
+        let set = cedar_policy::PolicySet::from_policies([cedar_policy::Policy::parse(None, text).unwrap()]).unwrap();
+        let result = validator.validate_with_level(&set, cedar_policy::ValidationMode::Strict, 2);
+        (!result.validation_passed(), result.validation_warnings().next().is_some())
+    };
+    let mut verdicts: std::collections::HashMap<String, (bool, bool)> = std::collections::HashMap::new();
+    for _ in 0..700 {
+        let text = strategy.new_tree(&mut runner).unwrap().current();
+        let mut renamed = text.clone();
+        let ids = ["111111111111/a", "111111111111/b", "222222222222/a", "codecommit:GitPush", "*", ""];
+        for (n, id) in ids.iter().enumerate() {
+            for kind in ["User", "Group", "Account", "Session", "Repository", "Ref", "Nothing"] {
+                for colons in ["::", " :: "] {
+                    renamed = renamed.replace(&format!("{kind}{colons}\"{id}\""), &format!("{kind}{colons}\"n{n}\""));
+                }
+            }
+        }
+        let shape = shape::of(&text).unwrap();
+        assert_eq!(shape::of(&renamed).unwrap(), shape, "{text}\n{renamed}");
+        let judged = verdict(&text);
+        assert_eq!(verdict(&renamed), judged, "{text}\n{renamed}");
+        assert_eq!(*verdicts.entry(shape).or_insert(judged), judged, "{text}");
+    }
+    for kind in [(true, false), (true, true), (false, true), (false, false)] {
+        assert!(verdicts.values().any(|verdict| *verdict == kind), "{kind:?}");
+    }
+}
+
+/// Parsed files are taken over only where they are the same, and what was found in them is told again.
+#[test]
+fn compiling_after_is_compiling() {
+    let any = CompileOptions::default();
+    let permit =
+        |id: &str, who: &str| format!("@id(\"{id}\") permit (principal == User::\"{who}\", action, resource);\n");
+    let (home, foreign) = (permit("home", "111111111111/dan"), permit("foreign", "222222222222/dan"));
+    let states: [Vec<(&str, String)>; 6] = [
+        vec![("111111111111/a.cedar", home.clone()), ("222222222222/b.cedar", permit("b", "222222222222/dan"))],
+        vec![("000000000000/z.cedar", permit("z", "000000000000/dan")), ("111111111111/a.cedar", home.clone())],
+        // The same bytes in another place are another layer's.
+        vec![("222222222222/a.cedar", home.clone()), ("111111111111/a.cedar", foreign.clone())],
+        vec![("111111111111/a.cedar", home.clone()), ("111111111111/c.cedar", home.clone())],
+        vec![("111111111111/a.cedar", home.replace("dan", "sue"))],
+        vec![("111111111111/a.cedar", "permit (".to_owned()), ("111111111111/b.cedar", foreign.clone())],
+    ];
+    let folder = |state: &Vec<(&str, String)>| {
+        files(&state.iter().map(|(path, text)| (*path, text.as_str())).collect::<Vec<_>>())
+    };
+    let told = |outcome: Result<Compiled, Vec<Problem>>| {
+        outcome.map(|compiled| (compiled.policies.content_hash(), compiled.policies.texts, compiled.warnings))
+    };
+    for before in &states {
+        let Ok(previous) = CompiledPolicies::compile(&folder(before), &EveryName, any) else { continue };
+        for after in &states {
+            let outcome = CompiledPolicies::compile_after(&previous.policies, &folder(after), &EveryName, any);
+            if let Ok(compiled) = &outcome {
+                let dan = user(HOME, "dan", &[]);
+                let fresh = CompiledPolicies::compile(&folder(after), &EveryName, any).unwrap().policies;
+                let ask =
+                    |policies: &CompiledPolicies| push(policies, &dan, "refs/heads/x", ChangeKind::Create).verdicts;
+                assert_eq!(ask(&compiled.policies), ask(&fresh));
+            }
+            assert_eq!(told(outcome), told(CompiledPolicies::compile(&folder(after), &EveryName, any)));
+        }
+    }
+}
