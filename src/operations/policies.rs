@@ -155,7 +155,10 @@ impl Policies {
             }
             // The names are checked against the directory whose counter the commit expects: one deleted meanwhile is noticed.
             let directory = identity.directory();
-            let Compiled { policies, warnings } = match compile_against(files, &directory, allow_unknown) {
+            let options = CompileOptions { allow_unknown };
+            // Most applies change a file of many.
+            let compiled = CompiledPolicies::compile_after(&active, files, &Known(&directory), options);
+            let Compiled { policies, warnings } = match compiled {
                 Ok(compiled) => compiled,
                 Err(problems) => return Ok(Applied::Refused(problems)),
             };
@@ -232,11 +235,7 @@ impl Policies {
 
 /// Compiles a folder against the names that exist.
 pub fn compile(files: &PolicyFiles, identity: &Identity, allow_unknown: bool) -> Result<Compiled, Vec<Problem>> {
-    compile_against(files, &identity.directory(), allow_unknown)
-}
-
-fn compile_against(files: &PolicyFiles, directory: &Directory, allow_unknown: bool) -> Result<Compiled, Vec<Problem>> {
-    CompiledPolicies::compile(files, &Known(directory), CompileOptions { allow_unknown })
+    CompiledPolicies::compile(files, &Known(&identity.directory()), CompileOptions { allow_unknown })
 }
 
 fn shown(problems: Vec<Problem>) -> String {

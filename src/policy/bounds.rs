@@ -26,7 +26,8 @@ pub(super) fn check(text: &str) -> Result<(), OverLimit> {
                 at += 1;
             }
             b'/' if bytes.get(at) == Some(&b'/') => {
-                while at < bytes.len() && bytes[at] != b'\n' {
+                // Cedar ends a comment at either; what it does not take for one must not hide from the count.
+                while at < bytes.len() && !matches!(bytes[at], b'\n' | b'\r') {
                     at += 1;
                 }
             }
@@ -85,6 +86,7 @@ mod tests {
         assert!(refused(&format!("\"{}\"", "(".repeat(1000))).is_none());
         assert!(refused(&format!("// {}\n", "(".repeat(1000))).is_none());
         assert!(refused(&format!("\"\\\"{}\"", "(".repeat(1000))).is_none());
+        assert!(refused(&format!("// a comment\r{}", "(".repeat(1000))).unwrap().contains("nested"));
         assert!(refused(&"true && ".repeat(1001)).unwrap().contains("operators"));
         assert!(refused(&"if true then true else ".repeat(1001)).unwrap().contains("operators"));
         assert!(refused(&"a.".repeat(1001)).unwrap().contains("operators"));
