@@ -178,7 +178,8 @@ pub struct NewCheckpoint {
     pub sweep_replaced_after_ms: i64,
 }
 
-const SCHEMA_VERSION: i64 = 1;
+/// 2: decisions share facts.
+const SCHEMA_VERSION: i64 = 2;
 
 /// SQLite's words. For PostgreSQL `BLOB` is `BYTEA`; nothing else differs.
 const SCHEMA: &[&str] = &[
@@ -247,6 +248,9 @@ impl Catalog {
         let (found, _) = setting_row(&mut writer, "schema_version").await?;
         if found > SCHEMA_VERSION {
             return Err(CatalogError::TooNew { found, known: SCHEMA_VERSION });
+        }
+        if found < SCHEMA_VERSION {
+            upgrade(&mut writer, &setting_key).await?;
         }
         let readers = match path {
             Some(_) => Some(
@@ -504,7 +508,7 @@ impl Catalog {
             }
         }
         // The facts are part of the place: a row cannot be given those of another.
-        let place: [&[u8]; 3] = [b"decision", &decision.id, digest.as_deref().unwrap_or_default()];
+        let place = decision_place(&decision.id, digest.as_deref());
         sqlx::query("INSERT INTO decision (id, at_ms, facts, sealed) VALUES ($1, $2, $3, $4)")
             .bind(&decision.id[..])
             .bind(now_ms)
@@ -514,6 +518,18 @@ impl Catalog {
             .await
             .map_err(doing)?;
         Ok(())
+    }
+
+    /// Makes the catalog what version 1 of the schema had.
+    #[cfg(test)]
+    pub(super) async fn downgrade(&self) {
+        let mut writer = self.writer.lock().await;
+        sqlx::query("ALTER TABLE decision DROP COLUMN facts").execute(&mut *writer).await.unwrap();
+        sqlx::query("UPDATE setting SET value = 1, mac = $1 WHERE name = 'schema_version'")
+            .bind(setting_mac(&self.setting_key, "schema_version", 1))
+            .execute(&mut *writer)
+            .await
+            .unwrap();
     }
 
     /// Takes decisions away that were recorded before a time, and facts that no later one uses. Gives how many decisions.
@@ -566,13 +582,14 @@ impl Catalog {
         let Some(row) = row else { return Ok(None) };
         let unauthentic = |source| CatalogError::Unauthentic { table: "decision", source };
         let digest: Option<Vec<u8>> = row.get(0);
-        let digest = digest.unwrap_or_default();
-        let body = open_value(&self.key, &[b"decision", &id[..], &digest], row.get(1)).map_err(unauthentic)?;
+        let body = open_value(&self.key, &decision_place(id, digest.as_deref()), row.get(1)).map_err(unauthentic)?;
         let sealed: Option<Vec<u8>> = row.get(2);
-        let facts = sealed
-            .map(|sealed| open_value(&self.key, &[b"decision_facts", &digest], &sealed))
-            .transpose()
-            .map_err(unauthentic)?;
+        let facts = match (&digest, sealed) {
+            (Some(digest), Some(sealed)) => {
+                Some(open_value(&self.key, &[b"decision_facts", digest], &sealed).map_err(unauthentic)?)
+            }
+            _ => None,
+        };
         Ok(Some(StoredDecision { id: *id, body, facts }))
     }
 
@@ -779,6 +796,28 @@ async fn forget_repository(tx: &mut SqliteConnection, repository: &[u8; 16]) -> 
             .map_err(|source| CatalogError::Sql { doing: "forgetting a repository", source })?;
     }
     Ok(())
+}
+
+/// Where a sealed decision belongs.
+fn decision_place<'a>(id: &'a [u8; 16], digest: Option<&'a [u8]>) -> Vec<&'a [u8]> {
+    [&b"decision"[..], id].into_iter().chain(digest).collect()
+}
+
+/// Makes a catalog of schema version 1 one of version 2, whole or not at all.
+async fn upgrade(writer: &mut SqliteConnection, key: &Key) -> Result<(), CatalogError> {
+    let doing = |source| CatalogError::Sql { doing: "upgrading the schema", source };
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;
+    let found = setting(&mut tx, key, "schema_version").await?;
+    if found < 2 {
+        sqlx::query("ALTER TABLE decision ADD COLUMN facts BLOB").execute(&mut *tx).await.map_err(doing)?;
+    }
+    sqlx::query("UPDATE setting SET value = $1, mac = $2 WHERE name = 'schema_version'")
+        .bind(SCHEMA_VERSION)
+        .bind(setting_mac(key, "schema_version", SCHEMA_VERSION))
+        .execute(&mut *tx)
+        .await
+        .map_err(doing)?;
+    tx.commit().await.map_err(doing)
 }
 
 /// Writes the first settings of a new catalog. One that has records and no settings was tampered with, and gets none:

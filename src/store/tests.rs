@@ -711,6 +711,23 @@ fn facts_are_stored_once_and_forgotten_with_their_last_decision() {
     assert!(disk.runtime.block_on(disk.store.catalog().decision(&[5; 16])).is_ok());
 }
 
+#[test]
+fn a_catalog_of_the_first_version_goes_on() {
+    let disk = Disk::new();
+    let record = |disk: &Disk, decisions: &[NewDecision]| {
+        disk.runtime.block_on(disk.store.catalog().record_decisions(decisions, START_MS)).unwrap();
+    };
+    record(&disk, &[decision([1; 16], b"old")]);
+    disk.runtime.block_on(disk.store.catalog().downgrade());
+    let disk = disk.reopen();
+    record(&disk, &[NewDecision { facts: Some(b"facts".to_vec()), ..decision([2; 16], b"new") }]);
+    let body =
+        |disk: &Disk, n: u8| disk.runtime.block_on(disk.store.catalog().decision(&[n; 16])).unwrap().unwrap().body;
+    assert_eq!((body(&disk, 1), body(&disk, 2)), (b"old".to_vec(), b"new".to_vec()));
+    let disk = disk.reopen();
+    assert_eq!((body(&disk, 1), body(&disk, 2)), (b"old".to_vec(), b"new".to_vec()));
+}
+
 /// Forms in which a text might lie on the disk.
 fn disguises(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let base64 = |n: usize| {
