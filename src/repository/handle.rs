@@ -138,13 +138,17 @@ impl Repository {
             open_packs: Mutex::default(),
             checkpoint_generation: AtomicI64::new(0),
         };
-        repository.take_checkpoint()?;
-        repository.catch_up()?;
+        let mut state = repository.last_checkpoint()?.unwrap_or_else(|| State::empty(first_head));
+        for stored in store.wait(store.catalog().read_log(&id, state.generation))? {
+            state.take(store, &repository.keys, &stored)?;
+        }
+        // Only now: packs that a checkpoint names may have been joined since, and their files be gone.
+        *repository.current.write() = Arc::new(repository.materialise(state, None)?);
         Ok(repository)
     }
 
-    /// Begins with the state of the checkpoint, if there is one that can be read. Without, the log says the same.
-    fn take_checkpoint(&self) -> Result<(), RepositoryError> {
+    /// The state of the checkpoint, if there is one that can be read. Without, the log says the same.
+    fn last_checkpoint(&self) -> Result<Option<State>, RepositoryError> {
         let read = checkpoint::row(&self.store, &self.keys).and_then(|row| {
             let Some(row) = row else { return Ok(None) };
             self.know_checkpoint(row.generation);
@@ -152,20 +156,18 @@ impl Repository {
         });
         let state = match read {
             Ok(Some(state)) => state,
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(None),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "a checkpoint cannot be read; the log is read whole");
-                return Ok(());
+                return Ok(None);
             }
         };
         let entry = self.store.wait(self.store.catalog().log_entry(&self.id, state.generation))?;
         if entry.is_none_or(|entry| entry.hash != state.last_hash) {
             return Err(RepositoryError::BrokenChain { generation: state.generation });
         }
-        let snapshot = self.materialise(state, None)?;
-        *self.current.write() = Arc::new(snapshot);
-        Ok(())
+        Ok(Some(state))
     }
 
     /// Generation of the newest checkpoint that this process knows of; 0 for none.

@@ -413,6 +413,45 @@ fn a_checkpoint_says_what_the_log_says() {
     assert_eq!(checked.n_entries as i64, before.0);
 }
 
+// What a checkpoint names may be joined and swept before the next one is written.
+#[test]
+fn a_checkpoint_outlives_the_packs_it_names() {
+    let mut pair = Pair::new();
+    git(pair.folder.path(), &["fast-import", "--quiet"], &history(11, 60));
+    let commits = pair.git(&["rev-list", "--reverse", "--first-parent", "b0"]);
+    let commits: Vec<String> = commits.lines().map(str::to_string).collect();
+    assert!(commits.len() > 18);
+    let push = |pair: &Pair, commit: &str| {
+        pair.git(&["update-ref", BRANCHES[0], commit]);
+        pair.push(&BRANCHES[..1]);
+    };
+    commits[..10].iter().for_each(|commit| push(&pair, commit));
+    let name = RefName::parse(b"refs/tags/t").unwrap();
+    let tip = pair.id_of("b0");
+    for _ in 0..super::checkpoint::CHECKPOINT_EVERY {
+        pair.repository()
+            .publish::<RepositoryError>(&mut |snapshot| {
+                let mut entry = LogEntry::new(0, "test".into());
+                let old = snapshot.refs.get(&name).map(|value| value.id);
+                let new = if old.is_some() { None } else { Some(tip) };
+                entry.refs.push(RefChange { name: name.clone(), old, new, peeled: None });
+                Ok(Some((entry, PublishWith::default())))
+            })
+            .unwrap();
+    }
+    assert!(pair.repository().write_checkpoint().unwrap().is_some());
+    commits[10..].iter().for_each(|commit| push(&pair, commit));
+    assert!(pair.repository().compact(&|| false).unwrap().is_some());
+    pair.store.clock().advance_ms(25 * 60 * 60 * 1000);
+    let n_swept = pair.store.wait(pair.store.sweep()).unwrap();
+    assert!(n_swept >= 20, "{n_swept}");
+    pair.reopen();
+    pair.assert_serves(&BRANCHES[..1], true);
+    let account = AccountId::parse("111111111111").unwrap();
+    let first = RefName::branch("main").unwrap();
+    assert_eq!(super::check::check(&pair.store, &account, &REPOSITORY, &first).damage, Vec::<String>::new());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(6), max_shrink_iters: 0, ..ProptestConfig::default() })]
 
