@@ -98,6 +98,28 @@ string_name!(
     PrincipalName
 );
 
+string_name!(
+    /// The name of a policy that is attached through IAM's operations: 1 to 128 characters of `[A-Za-z0-9_+=,.@-]`, as in IAM.
+    PolicyName
+);
+
+impl PolicyName {
+    /// Takes a name of up to 128 characters.
+    pub fn parse(s: &str) -> Result<PolicyName, InvalidName> {
+        let is_fine = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b);
+        if (1..=128).contains(&s.len()) && s.bytes().all(is_fine) {
+            Ok(PolicyName(s.into()))
+        } else {
+            Err(InvalidName::new("policy name", s.as_bytes(), "it has 1 to 128 letters, digits and `_+=,.@-`"))
+        }
+    }
+
+    /// The form under which names are unique.
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
 impl AccountId {
     /// Takes exactly twelve ASCII digits.
     pub fn parse(s: &str) -> Result<AccountId, InvalidName> {

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use russh::keys::PublicKey;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::names::{AccountId, PrincipalName, RepositoryName};
+use crate::names::{AccountId, PolicyName, PrincipalName, RepositoryName};
 use crate::store::catalog::Record;
 
 use super::credential::{Credential, CredentialKind, SigningKeyInfo, StoredCredential, fingerprint};
-use super::entries::{Account, Group, NameKind, RepositoryRecord, Role, User};
+use super::entries::{Account, Group, HeldPolicies, ManagedPolicy, NameKind, RepositoryRecord, Role, User};
 use super::error::IdentityError;
 use super::principal::{Principal, UserPrincipal};
 use super::records::{self, Entry};
@@ -37,6 +38,16 @@ pub struct Directory {
     by_signing_key: HashMap<String, Vec<Arc<StoredCredential>>>,
     /// Account and mail address, in lower case, of users who are not disabled.
     addresses: HashSet<(AccountId, String)>,
+    attached_digest: [u8; 32],
+}
+
+/// A user, group or role that policies can be attached to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// User, group or role.
+    pub kind: NameKind,
+    /// Its name.
+    pub name: PrincipalName,
 }
 
 /// What is in an account, by folded names.
@@ -45,6 +56,7 @@ struct AccountEntries {
     users: BTreeMap<String, User>,
     groups: BTreeMap<String, Group>,
     roles: BTreeMap<String, Role>,
+    managed_policies: BTreeMap<String, ManagedPolicy>,
     repositories: BTreeMap<String, RepositoryRecord>,
 }
 
@@ -102,6 +114,31 @@ impl Directory {
     /// The role of that name.
     pub fn role(&self, account: &AccountId, name: &PrincipalName) -> Option<&Role> {
         self.accounts.get(account)?.roles.get(&name.folded())
+    }
+
+    /// The managed policies of an account, by folded name.
+    pub fn managed_policies(&self, account: &AccountId) -> impl Iterator<Item = &ManagedPolicy> {
+        self.accounts.get(account).into_iter().flat_map(|entries| entries.managed_policies.values())
+    }
+
+    /// The managed policy of that name.
+    pub fn managed_policy(&self, account: &AccountId, name: &PolicyName) -> Option<&ManagedPolicy> {
+        self.accounts.get(account)?.managed_policies.get(&name.folded())
+    }
+
+    /// Everyone to whom a managed policy is attached.
+    pub fn holders(&self, account: &AccountId, policy: &PolicyName) -> Vec<Holder> {
+        let holds = |held: &HeldPolicies| held.managed.contains(policy);
+        let users = self.users(account).filter(|user| holds(&user.policies)).map(|user| (NameKind::User, &user.name));
+        let groups =
+            self.groups(account).filter(|group| holds(&group.policies)).map(|group| (NameKind::Group, &group.name));
+        let roles = self.roles(account).filter(|role| holds(&role.policies)).map(|role| (NameKind::Role, &role.name));
+        users.chain(groups).chain(roles).map(|(kind, name)| Holder { kind, name: name.clone() }).collect()
+    }
+
+    /// Which documents are attached to what, as a number that is another one where they are others.
+    pub fn attached_digest(&self) -> [u8; 32] {
+        self.attached_digest
     }
 
     /// The repositories of an account, by folded name.
@@ -209,6 +246,7 @@ impl Directory {
                         users: BTreeMap::new(),
                         groups: BTreeMap::new(),
                         roles: BTreeMap::new(),
+                        managed_policies: BTreeMap::new(),
                         repositories: BTreeMap::new(),
                     };
                     directory.accounts.insert(entries.account.id.clone(), entries);
@@ -222,7 +260,39 @@ impl Directory {
         for credentials in directory.credentials.values_mut() {
             credentials.sort_by_key(|credential| (credential.public.created_ms, credential.record_id));
         }
+        directory.attached_digest = directory.digest_attached();
         Ok(directory)
+    }
+
+    fn digest_attached(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let mut add = |part: &str| {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        };
+        for (account, entries) in &self.accounts {
+            let mut held: Vec<(&str, &PrincipalName, &HeldPolicies, Option<&str>)> = Vec::new();
+            held.extend(entries.users.values().map(|user| ("user", &user.name, &user.policies, None)));
+            held.extend(entries.groups.values().map(|group| ("group", &group.name, &group.policies, None)));
+            held.extend(entries.roles.values().map(|role| ("role", &role.name, &role.policies, role.trust.as_deref())));
+            for (kind, name, held, trust) in held {
+                if held.is_empty() && trust.is_none() {
+                    continue;
+                }
+                [account.as_str(), kind, name.as_str(), trust.unwrap_or_default()].into_iter().for_each(&mut add);
+                add(&format!("{} {}", held.managed.len(), held.inline.len()));
+                held.managed.iter().for_each(|policy| add(policy.as_str()));
+                for (name, text) in &held.inline {
+                    add(name.as_str());
+                    add(text);
+                }
+            }
+            for policy in entries.managed_policies.values() {
+                add(policy.name.as_str());
+                add(policy.document().map_or("", |text| text));
+            }
+        }
+        hash.finalize().into()
     }
 
     fn add(&mut self, record: &Record, entry: Entry) -> Result<(), IdentityError> {
@@ -241,6 +311,9 @@ impl Directory {
             }
             Entry::Role(role) => {
                 self.entries_of(record, &role.account)?.roles.insert(role.name.folded(), role);
+            }
+            Entry::ManagedPolicy(policy) => {
+                self.entries_of(record, &policy.account)?.managed_policies.insert(policy.name.folded(), policy);
             }
             Entry::Repository(repository) => {
                 self.entries_of(record, &repository.account)?.repositories.insert(repository.name.folded(), repository);

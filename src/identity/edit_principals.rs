@@ -12,7 +12,7 @@ use crate::store::seal::random;
 use super::Identity;
 use super::directory::Directory;
 use super::edit_credentials::{new_access_key, new_git_credential, new_git_password};
-use super::entries::{Account, Group, NameKind, Role, User};
+use super::entries::{Account, Group, HeldPolicies, NameKind, Role, User};
 use super::error::IdentityError;
 use super::principal::SERVICES_ACCOUNT;
 use super::records::{self, Tombstone, tombstone_name};
@@ -245,7 +245,10 @@ impl Identity {
                 account: account.clone(),
                 name: name.clone(),
                 max_session_seconds: MAX_SESSION_SECONDS,
+                description: None,
+                trust: None,
                 tags: BTreeMap::new(),
+                policies: HeldPolicies::default(),
                 created_ms: now_ms,
             };
             Ok((put(vec![records::of_role(&role)]), role))
@@ -337,8 +340,8 @@ fn check_name_free(
         NameKind::User => directory.user(account, name).map(|user| &user.name),
         NameKind::Group => directory.group(account, name).map(|group| &group.name),
         NameKind::Role => directory.role(account, name).map(|role| &role.name),
-        // Repositories have names of a type of their own and are checked where they are made.
-        NameKind::Repository => None,
+        // These have names of types of their own and are checked where they are made.
+        NameKind::Repository | NameKind::Policy => None,
     };
     if let Some(taken) = taken {
         return Err(exists(kind, account, taken.as_str()));
@@ -346,7 +349,7 @@ fn check_name_free(
     check_never_used(directory, kind, account, name.as_str())
 }
 
-fn find_group<'a>(
+pub(super) fn find_group<'a>(
     directory: &'a Directory,
     account: &AccountId,
     name: &PrincipalName,
@@ -385,12 +388,19 @@ fn new_user(account: &AccountId, name: &PrincipalName, groups: Vec<PrincipalName
         disabled: false,
         addresses: Vec::new(),
         tags: BTreeMap::new(),
+        policies: HeldPolicies::default(),
         created_ms,
     }
 }
 
 fn new_group(account: &AccountId, name: &PrincipalName, created_ms: i64) -> Group {
-    Group { id: Uuid::now_v7(), account: account.clone(), name: name.clone(), created_ms }
+    Group {
+        id: Uuid::now_v7(),
+        account: account.clone(),
+        name: name.clone(),
+        policies: HeldPolicies::default(),
+        created_ms,
+    }
 }
 
 fn tombstone(kind: NameKind, account: &AccountId, name: &str, at_ms: i64) -> Record {

@@ -1,11 +1,12 @@
 //! What stands in the directory: accounts, and in them users, groups, roles and repositories.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::names::{AccountId, PrincipalName, RefName, RepositoryName};
+use crate::names::{AccountId, PolicyName, PrincipalName, RefName, RepositoryName};
 
 /// A company or team whose things are apart from all others'.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct User {
     pub addresses: Vec<String>,
     /// Tags, for policies.
     pub tags: BTreeMap<String, String>,
+    /// What is attached to it through IAM's operations.
+    pub policies: HeldPolicies,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_ms: i64,
 }
@@ -57,6 +60,8 @@ pub struct Group {
     pub account: AccountId,
     /// The name that policies use.
     pub name: PrincipalName,
+    /// What is attached to it through IAM's operations.
+    pub policies: HeldPolicies,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_ms: i64,
 }
@@ -72,8 +77,14 @@ pub struct Role {
     pub name: PrincipalName,
     /// The longest a session may last.
     pub max_session_seconds: u32,
+    /// A line for people.
+    pub description: Option<String>,
+    /// The document that says who may assume it, as it was given; without one the files' trust policies say it alone.
+    pub trust: Option<Arc<str>>,
     /// Tags, for policies.
     pub tags: BTreeMap<String, String>,
+    /// What is attached to it through IAM's operations.
+    pub policies: HeldPolicies,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_ms: i64,
 }
@@ -82,6 +93,68 @@ impl Role {
     /// `arn:aws:iam::ACCOUNT:role/NAME`.
     pub fn arn(&self) -> String {
         format!("arn:aws:iam::{}:role/{}", self.account, self.name)
+    }
+}
+
+/// What is attached to a user, group or role through IAM's operations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldPolicies {
+    /// Managed policies of the same account, by name.
+    pub managed: BTreeSet<PolicyName>,
+    /// Documents of its own, as they were given.
+    pub inline: BTreeMap<PolicyName, Arc<str>>,
+}
+
+impl HeldPolicies {
+    /// Whether nothing is attached.
+    pub fn is_empty(&self) -> bool {
+        self.managed.is_empty() && self.inline.is_empty()
+    }
+}
+
+/// A policy that can be attached to several users, groups and roles of its account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagedPolicy {
+    /// Server-made; never changes.
+    pub id: Uuid,
+    /// Where it belongs.
+    pub account: AccountId,
+    /// The name that its ARN uses.
+    pub name: PolicyName,
+    /// A line for people.
+    pub description: Option<String>,
+    /// Its versions, by number; at least the default one.
+    pub versions: BTreeMap<u32, PolicyVersion>,
+    /// The version that counts.
+    pub default_version: u32,
+    /// The number that the next version gets.
+    pub next_version: u32,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_ms: i64,
+    /// When it was changed last, in milliseconds since the Unix epoch.
+    pub updated_ms: i64,
+}
+
+/// One version of a managed policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyVersion {
+    /// The document, as it was given.
+    pub document: Arc<str>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_ms: i64,
+}
+
+impl ManagedPolicy {
+    /// `arn:aws:iam::ACCOUNT:policy/NAME`.
+    pub fn arn(&self) -> String {
+        format!("arn:aws:iam::{}:policy/{}", self.account, self.name)
+    }
+
+    /// The document that counts.
+    pub fn document(&self) -> Option<&Arc<str>> {
+        self.versions.get(&self.default_version).map(|version| &version.document)
     }
 }
 
@@ -125,16 +198,19 @@ pub enum NameKind {
     Role,
     /// Repositories.
     Repository,
+    /// Managed policies. Their names may be given again: nothing but those to whom they are attached speaks of them.
+    Policy,
 }
 
 impl NameKind {
-    /// The word for it, which is the kind of its records, too.
+    /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             NameKind::User => "user",
             NameKind::Group => "group",
             NameKind::Role => "role",
             NameKind::Repository => "repository",
+            NameKind::Policy => "policy",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong when the directory is read or changed.
 
-use crate::names::{AccountId, InvalidName, PrincipalName};
+use crate::names::{AccountId, InvalidName, PolicyName, PrincipalName};
 use crate::store::StoreError;
 use crate::store::catalog::CatalogError;
 
@@ -73,7 +73,7 @@ pub enum IdentityError {
         id: String,
     },
     /// The user has as many credentials of the kind as a user may have.
-    #[error("user `{user}` already has {limit} {what}; revoke one first")]
+    #[error("`{user}` already has {limit} {what}; remove one first")]
     TooMany {
         /// Whose.
         user: PrincipalName,
@@ -81,6 +81,32 @@ pub enum IdentityError {
         what: &'static str,
         /// How many there may be.
         limit: usize,
+    },
+    /// A policy has as many versions as a policy may have.
+    #[error("policy `{policy}` already has {limit} versions; delete one first")]
+    TooManyVersions {
+        /// Whose.
+        policy: PolicyName,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// An account has as many things of the kind as an account may have.
+    #[error("account `{account}` already has {limit} {what}")]
+    Full {
+        /// Where.
+        account: AccountId,
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// What is in use is not deleted.
+    #[error("{what} cannot be deleted: {why}")]
+    InUse {
+        /// What was to be deleted.
+        what: String,
+        /// Why it cannot be, and what to do first.
+        why: &'static str,
     },
     /// The text is not an OpenSSH public key.
     #[error("that is not one SSH public key in OpenSSH's one-line form: {0}")]

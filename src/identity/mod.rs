@@ -15,6 +15,7 @@
 mod credential;
 mod directory;
 mod edit_credentials;
+mod edit_policies;
 mod edit_principals;
 mod edit_repositories;
 mod entries;
@@ -33,9 +34,10 @@ use crate::store::Store;
 use crate::store::catalog::{CatalogError, RecordBatch};
 
 pub use credential::{AccessKey, Credential, CredentialKind, NewAccessKey, NewGitCredential, SigningKeyInfo};
-pub use directory::Directory;
+pub use directory::{Directory, Holder};
+pub use edit_policies::MAX_POLICY_VERSIONS;
 pub use edit_principals::AdminCredentials;
-pub use entries::{Account, Group, NameKind, RepositoryRecord, Role, User};
+pub use entries::{Account, Group, HeldPolicies, ManagedPolicy, NameKind, PolicyVersion, RepositoryRecord, Role, User};
 pub use error::IdentityError;
 pub use login::LoginFailure;
 pub use principal::{Principal, SessionPrincipal, UserPrincipal};

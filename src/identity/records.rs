@@ -6,7 +6,7 @@
 //! | kind | name |
 //! |---|---|
 //! | `account` | the number |
-//! | `user`, `group`, `role`, `repository` | `ACCOUNT/NAME` |
+//! | `user`, `group`, `role`, `managed-policy`, `repository` | `ACCOUNT/NAME` |
 //! | `credential` | `ssh/FINGERPRINT`, `git/USER-NAME`, `access-key/ID` or `signing/FINGERPRINT` |
 //! | `tombstone` | `KIND/ACCOUNT/NAME` |
 
@@ -19,16 +19,19 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::names::{AccountId, InvalidName, PrincipalName, RefName, RepositoryName};
+use crate::names::{AccountId, InvalidName, PolicyName, PrincipalName, RefName, RepositoryName};
 use crate::store::catalog::Record;
 
 use super::credential::{Credential, CredentialKind, Secret, SigningKeyInfo, StoredCredential};
-use super::entries::{Account, Group, NameKind, RepositoryRecord, Role, User};
+use super::entries::{
+    Account, Group, HeldPolicies, ManagedPolicy, NameKind, PolicyVersion, RepositoryRecord, Role, User,
+};
 use super::error::IdentityError;
 use super::password::PasswordHash;
 
 /// All kinds of records that are identity's.
-pub(super) const KINDS: [&str; 7] = ["account", "user", "group", "role", "credential", "repository", "tombstone"];
+pub(super) const KINDS: [&str; 8] =
+    ["account", "user", "group", "role", "managed-policy", "credential", "repository", "tombstone"];
 
 /// A record, read.
 pub(super) enum Entry {
@@ -36,6 +39,7 @@ pub(super) enum Entry {
     User(User),
     Group(Group),
     Role(Role),
+    ManagedPolicy(ManagedPolicy),
     Repository(RepositoryRecord),
     Credential(StoredCredential),
     Tombstone(Tombstone),
@@ -87,6 +91,7 @@ pub(super) fn read(record: &Record) -> Result<Entry, IdentityError> {
                 disabled: body.disabled,
                 addresses: body.addresses,
                 tags: body.tags,
+                policies: body.policies.read().map_err(invalid)?,
                 created_ms: body.created_ms,
             })
         }
@@ -96,6 +101,7 @@ pub(super) fn read(record: &Record) -> Result<Entry, IdentityError> {
                 id,
                 account: account_id(&body.account)?,
                 name: principal_name(&body.name)?,
+                policies: body.policies.read().map_err(invalid)?,
                 created_ms: body.created_ms,
             })
         }
@@ -106,8 +112,30 @@ pub(super) fn read(record: &Record) -> Result<Entry, IdentityError> {
                 account: account_id(&body.account)?,
                 name: principal_name(&body.name)?,
                 max_session_seconds: body.max_session_seconds,
+                description: body.description,
+                trust: body.trust.map(Into::into),
+                tags: body.tags,
+                policies: body.policies.read().map_err(invalid)?,
+                created_ms: body.created_ms,
+            })
+        }
+        "managed-policy" => {
+            let body: ManagedPolicyBody = parse(record)?;
+            let version = |(number, version): (u32, VersionBody)| {
+                let document = version.document.into();
+                (number, PolicyVersion { document, created_ms: version.created_ms })
+            };
+            Entry::ManagedPolicy(ManagedPolicy {
+                id,
+                account: account_id(&body.account)?,
+                name: PolicyName::parse(&body.name).map_err(invalid)?,
+                description: body.description,
+                versions: body.versions.into_iter().map(version).collect(),
+                default_version: body.default_version,
+                next_version: body.next_version,
                 tags: body.tags,
                 created_ms: body.created_ms,
+                updated_ms: body.updated_ms,
             })
         }
         "repository" => {
@@ -154,6 +182,7 @@ pub(super) fn of_user(user: &User) -> Record {
         disabled: user.disabled,
         addresses: user.addresses.clone(),
         tags: user.tags.clone(),
+        policies: PoliciesBody::of(&user.policies),
         created_ms: user.created_ms,
     };
     record("user", user.id, format!("{}/{}", user.account, user.name.folded()), &body)
@@ -161,8 +190,12 @@ pub(super) fn of_user(user: &User) -> Record {
 
 /// A group's record.
 pub(super) fn of_group(group: &Group) -> Record {
-    let body =
-        GroupBody { account: group.account.to_string(), name: group.name.to_string(), created_ms: group.created_ms };
+    let body = GroupBody {
+        account: group.account.to_string(),
+        name: group.name.to_string(),
+        policies: PoliciesBody::of(&group.policies),
+        created_ms: group.created_ms,
+    };
     record("group", group.id, format!("{}/{}", group.account, group.name.folded()), &body)
 }
 
@@ -172,10 +205,33 @@ pub(super) fn of_role(role: &Role) -> Record {
         account: role.account.to_string(),
         name: role.name.to_string(),
         max_session_seconds: role.max_session_seconds,
+        description: role.description.clone(),
+        trust: role.trust.as_ref().map(ToString::to_string),
         tags: role.tags.clone(),
+        policies: PoliciesBody::of(&role.policies),
         created_ms: role.created_ms,
     };
     record("role", role.id, format!("{}/{}", role.account, role.name.folded()), &body)
+}
+
+/// A managed policy's record.
+pub(super) fn of_managed_policy(policy: &ManagedPolicy) -> Record {
+    let version = |(number, version): (&u32, &PolicyVersion)| {
+        let body = VersionBody { document: version.document.to_string(), created_ms: version.created_ms };
+        (*number, body)
+    };
+    let body = ManagedPolicyBody {
+        account: policy.account.to_string(),
+        name: policy.name.to_string(),
+        description: policy.description.clone(),
+        versions: policy.versions.iter().map(version).collect(),
+        default_version: policy.default_version,
+        next_version: policy.next_version,
+        tags: policy.tags.clone(),
+        created_ms: policy.created_ms,
+        updated_ms: policy.updated_ms,
+    };
+    record("managed-policy", policy.id, format!("{}/{}", policy.account, policy.name.folded()), &body)
 }
 
 /// A repository's record.
@@ -298,6 +354,8 @@ struct UserBody {
     disabled: bool,
     addresses: Vec<String>,
     tags: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "PoliciesBody::is_empty")]
+    policies: PoliciesBody,
     created_ms: i64,
 }
 
@@ -305,6 +363,8 @@ struct UserBody {
 struct GroupBody {
     account: String,
     name: String,
+    #[serde(default, skip_serializing_if = "PoliciesBody::is_empty")]
+    policies: PoliciesBody,
     created_ms: i64,
 }
 
@@ -313,7 +373,57 @@ struct RoleBody {
     account: String,
     name: String,
     max_session_seconds: u32,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    trust: Option<String>,
     tags: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "PoliciesBody::is_empty")]
+    policies: PoliciesBody,
+    created_ms: i64,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct PoliciesBody {
+    managed: Vec<String>,
+    inline: BTreeMap<String, String>,
+}
+
+impl PoliciesBody {
+    fn of(held: &HeldPolicies) -> PoliciesBody {
+        PoliciesBody {
+            managed: held.managed.iter().map(PolicyName::to_string).collect(),
+            inline: held.inline.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.managed.is_empty() && self.inline.is_empty()
+    }
+
+    fn read(self) -> Result<HeldPolicies, InvalidName> {
+        let managed = self.managed.iter().map(|name| PolicyName::parse(name)).collect::<Result<_, _>>()?;
+        let inline = self.inline.into_iter().map(|(name, text)| Ok((PolicyName::parse(&name)?, text.into())));
+        Ok(HeldPolicies { managed, inline: inline.collect::<Result<_, _>>()? })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct ManagedPolicyBody {
+    account: String,
+    name: String,
+    description: Option<String>,
+    versions: BTreeMap<u32, VersionBody>,
+    default_version: u32,
+    next_version: u32,
+    tags: BTreeMap<String, String>,
+    created_ms: i64,
+    updated_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct VersionBody {
+    document: String,
     created_ms: i64,
 }
 

@@ -347,7 +347,7 @@ async fn access_keys_and_git_credentials_are_bounded() {
     let first = identity.create_access_key(account, &alice).await.unwrap();
     identity.create_access_key(account, &alice).await.unwrap();
     let refused = identity.create_access_key(account, &alice).await.unwrap_err();
-    assert_eq!(refused.to_string(), "user `alice` already has 2 access keys; revoke one first");
+    assert_eq!(refused.to_string(), "`alice` already has 2 access keys; remove one first");
     identity.revoke_credential(account, &alice, &first.id).await.unwrap();
     assert!(identity.access_key(&first.id).is_none());
     identity.create_access_key(account, &alice).await.unwrap();

@@ -34,7 +34,7 @@ use crate::repository::pack::read::{ObjectReader, Place};
 use crate::repository::receive::{Quarantine, receive};
 use crate::repository::ref_change::Proposed;
 use crate::repository::snapshot::Snapshot;
-use crate::store::catalog::NewDecision;
+use crate::store::catalog::{DecidedUnder, NewDecision};
 
 /// How a push ended, for the log.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,6 +70,8 @@ const NAMESPACES: [&[u8]; 3] = [b"refs/heads/", b"refs/tags/", b"refs/notes/"];
 
 /// Bytes of a refused pack that are read and thrown away, so that the client gets to read the report.
 const DRAIN_BYTES: u64 = 1 << 30;
+/// How often a push is decided anew because the policies or the directory changed before it was published.
+const MAX_DECISIONS: usize = 8;
 
 /// Answers one receive-pack conversation.
 pub fn receive_pack(
@@ -172,7 +174,7 @@ impl Push<'_> {
             }
         }
         let mut published = None;
-        for _ in 0..4 {
+        for _ in 0..MAX_DECISIONS {
             match self.try_publish(quarantine.as_ref()) {
                 Ok(done) => {
                     published = Some(done);
@@ -280,8 +282,8 @@ impl Push<'_> {
 
     /// Checks, decides and publishes what can be. Gives the places of the commands that were done.
     fn try_publish(&mut self, quarantine: Option<&Quarantine>) -> Result<HashSet<usize>, RepositoryError> {
-        let policies = self.host.policies().active();
         let directory = self.host.identity().directory();
+        let policies = self.host.policies().with(&directory, self.host.identity().region());
         let mut decisions: HashMap<usize, Decision> = HashMap::new();
         let mut refused_paths = Vec::new();
         let mut done = HashSet::new();
@@ -358,7 +360,7 @@ impl Push<'_> {
             let decided = done.iter().filter_map(|i| decisions.get(i));
             let with = PublishWith {
                 decisions: decided.clone().map(record_of).collect(),
-                policy_generation: Some(policies.generation()),
+                decided_under: Some(DecidedUnder { generation: policies.generation(), directory: directory.counter() }),
                 retire_after_ms: None,
             };
             let mut entry = entry;

@@ -69,6 +69,10 @@ impl Lockgate {
             Ok(point) => Faults::crash_at(&point),
             Err(_) => Faults::none(),
         };
+        Lockgate::open_with(config, clock, faults)
+    }
+
+    pub(super) fn open_with(config: &Config, clock: Clock, faults: Faults) -> Result<Lockgate, Failure> {
         let options = StoreOptions {
             data_dir: config.data.clone(),
             keys_dir: config.keys.clone(),
@@ -193,8 +197,8 @@ impl GitHost for Lockgate {
 
     fn open(&self, ctx: &OpContext, session: &GitSession) -> Result<Box<dyn GitTransfer>, GitRefusal> {
         let record = self.find(ctx, &session.repository).ok_or(GitRefusal::NotFound)?;
-        let policies = self.policies.active();
         let directory = self.identity.directory();
+        let policies = self.policies.with(&directory, &self.settings.region);
         let now_ms = self.store.clock().now_ms();
         let may = |action: &Action| decide_repository(&policies, &directory, ctx, action, &record, now_ms);
         let door = match ctx.transport {

@@ -29,6 +29,9 @@ mod written_paths;
 
 pub use lockgate::open_host;
 
+#[cfg(test)]
+mod tests;
+
 /// Everything the server needs of the inside: Git for its doors, administration for its socket.
 pub trait Host: GitHost + admin::AdminHost {
     /// Called once, when both listeners are bound and before the server says that it is ready; here the files that

@@ -1,4 +1,7 @@
 //! The active policies, and the generations before: a folder is applied whole or not at all.
+//!
+//! What is attached through IAM's operations lies in the directory and comes beside the folder's: who decides asks for the
+//! policies [`Policies::with`] the directory that the decision is made on.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,10 +9,11 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{Directory, Identity};
+use crate::identity::{Directory, HeldPolicies, Identity};
 use crate::names::{AccountId, PrincipalName, RepositoryName};
 use crate::policy::{
-    CompileOptions, Compiled, CompiledPolicies, KnownNames, PolicyFiles, Problem, SCHEMA, starter_files,
+    AttachedDocument, AttachedPolicies, AttachedTo, CompileOptions, Compiled, CompiledPolicies, KnownNames,
+    PolicyFiles, Problem, SCHEMA, starter_files,
 };
 use crate::store::Store;
 use crate::store::catalog::{CatalogError, Record, RecordBatch};
@@ -19,7 +23,15 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// The active policies.
 #[derive(Clone)]
 pub struct Policies {
-    active: Arc<RwLock<Arc<CompiledPolicies>>>,
+    active: Arc<RwLock<Active>>,
+}
+
+struct Active {
+    policies: Arc<CompiledPolicies>,
+    /// The directory's, whose documents are attached.
+    attached_digest: [u8; 32],
+    /// The counter of the newest directory that was seen.
+    counter: i64,
 }
 
 /// A generation as lists show it.
@@ -74,14 +86,36 @@ impl Policies {
     /// Loads the active generation; before the first, nothing is allowed to anybody.
     pub fn open(store: &Store, identity: &Identity) -> Result<Policies, Failure> {
         let none = compile(&PolicyFiles::new(), identity, true).map_err(shown)?.policies;
-        let policies = Policies { active: Arc::new(RwLock::new(Arc::new(none))) };
+        let active = Active { policies: Arc::new(none), attached_digest: [0; 32], counter: -1 };
+        let policies = Policies { active: Arc::new(RwLock::new(active)) };
         policies.refresh(store, identity)?;
         Ok(policies)
     }
 
-    /// The active policies.
+    /// The folder's active policies, with what was attached when policies were asked for last: to read them, not to decide.
     pub fn active(&self) -> Arc<CompiledPolicies> {
-        self.active.read().clone()
+        self.active.read().policies.clone()
+    }
+
+    /// The active policies with what is attached in `directory`, or in a newer one that was asked for before.
+    pub fn with(&self, directory: &Directory, region: &str) -> Arc<CompiledPolicies> {
+        let is_seen = |active: &Active| {
+            active.counter >= directory.counter() || active.attached_digest == directory.attached_digest()
+        };
+        {
+            let active = self.active.read();
+            if is_seen(&active) {
+                return active.policies.clone();
+            }
+        }
+        let mut active = self.active.write();
+        if !is_seen(&active) {
+            let attached = AttachedPolicies::compile(Some(active.policies.attached()), attached(directory), region);
+            active.policies = Arc::new(active.policies.with_attached(Arc::new(attached)));
+            active.attached_digest = directory.attached_digest();
+            active.counter = directory.counter();
+        }
+        active.policies.clone()
     }
 
     /// Loads the active generation if it is another one than is held.
@@ -97,8 +131,8 @@ impl Policies {
     /// Makes policies the active ones, unless a later generation became so while these were compiled.
     fn replace(&self, policies: CompiledPolicies) {
         let mut active = self.active.write();
-        if policies.generation() > active.generation() {
-            *active = Arc::new(policies);
+        if policies.generation() > active.policies.generation() {
+            active.policies = Arc::new(policies.with_attached(active.policies.attached().clone()));
         }
     }
 
@@ -255,6 +289,42 @@ fn write_files(folder: &Path, files: &PolicyFiles) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Every document that is attached to something.
+fn attached(directory: &Directory) -> Vec<AttachedDocument> {
+    let mut all = Vec::new();
+    for account in directory.accounts() {
+        let mut add = |to: AttachedTo, name: String, text: &Arc<str>| {
+            all.push(AttachedDocument { account: account.id.clone(), to, name, text: text.clone() });
+        };
+        let mut add_held = |kind: &str, name: &PrincipalName, held: &HeldPolicies, to: &AttachedTo| {
+            for (policy, text) in &held.inline {
+                add(to.clone(), format!("{kind}/{name}/{policy}"), text);
+            }
+            for policy in &held.managed {
+                // INVARIANT: a policy that is attached is not deleted; were it gone, what it forbade must not be forgotten.
+                static GONE: &str = "the document is gone";
+                let text = directory.managed_policy(&account.id, policy).and_then(|policy| policy.document());
+                add(to.clone(), format!("{kind}/{name}/policy/{policy}"), text.unwrap_or(&GONE.into()));
+            }
+        };
+        for user in directory.users(&account.id) {
+            add_held("user", &user.name, &user.policies, &AttachedTo::User(user.name.clone()));
+        }
+        for group in directory.groups(&account.id) {
+            add_held("group", &group.name, &group.policies, &AttachedTo::Group(group.name.clone()));
+        }
+        for role in directory.roles(&account.id) {
+            add_held("role", &role.name, &role.policies, &AttachedTo::Role(role.name.clone()));
+        }
+        for role in directory.roles(&account.id) {
+            if let Some(text) = &role.trust {
+                add(AttachedTo::Trust(role.name.clone()), format!("role/{}/trust", role.name), text);
+            }
+        }
+    }
+    all
 }
 
 struct Known<'a>(&'a Directory);

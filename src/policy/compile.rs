@@ -14,6 +14,7 @@ use cedar_policy::{
 use sha2::{Digest, Sha256};
 
 use super::action::{SCHEMA, SPOKEN, action_uid};
+use super::attached::AttachedPolicies;
 use super::bounds;
 use super::decide::{Effect, Layer};
 use super::files::PolicyFiles;
@@ -24,14 +25,16 @@ use super::shape;
 use crate::names::AccountId;
 
 /// Policies that were checked and can be asked; see [`CompiledPolicies::decide`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CompiledPolicies {
-    pub(super) layers: HashMap<Layer, LayerIndex>,
-    pub(super) texts: BTreeMap<String, PolicyText>,
+    pub(super) layers: Arc<HashMap<Layer, LayerIndex>>,
+    pub(super) texts: Arc<BTreeMap<String, PolicyText>>,
+    /// What is attached through IAM's operations, beside the files.
+    pub(super) attached: Arc<AttachedPolicies>,
     pub(super) generation: i64,
     content_hash: [u8; 32],
     /// The files as they were parsed, by path, for [`CompiledPolicies::compile_after`].
-    parsed: ParsedFiles,
+    parsed: Arc<ParsedFiles>,
     #[cfg(test)]
     pub(super) all: Vec<(Layer, Policy)>,
 }
@@ -108,7 +111,7 @@ impl CompiledPolicies {
         known: &dyn KnownNames,
         options: CompileOptions,
     ) -> Result<Compiled, Vec<Problem>> {
-        let (parsed, mut findings) = with_deep_stack(|| parse_files(files, previous.map(|previous| &previous.parsed)))
+        let (parsed, mut findings) = with_deep_stack(|| parse_files(files, previous.map(|previous| &*previous.parsed)))
             .map_err(|failed| vec![failed])?;
         let policies: Vec<&ParsedPolicy> = parsed.values().flat_map(|file| &file.policies).collect();
         for parsed in &policies {
@@ -128,13 +131,14 @@ impl CompiledPolicies {
             texts.insert(parsed.text.id.clone(), PolicyText { order, ..parsed.text.clone() });
         }
         let policies = CompiledPolicies {
-            layers,
-            texts,
+            layers: Arc::new(layers),
+            texts: Arc::new(texts),
+            attached: Arc::default(),
             generation: 0,
             content_hash: files.content_hash(),
             #[cfg(test)]
             all: policies.iter().map(|parsed| (parsed.text.layer.clone(), parsed.policy.clone())).collect(),
-            parsed,
+            parsed: Arc::new(parsed),
         };
         Ok(Compiled { policies, warnings: findings.warnings })
     }
@@ -143,6 +147,16 @@ impl CompiledPolicies {
     pub fn with_generation(mut self, generation: i64) -> CompiledPolicies {
         self.generation = generation;
         self
+    }
+
+    /// The same policies with others attached.
+    pub fn with_attached(&self, attached: Arc<AttachedPolicies>) -> CompiledPolicies {
+        CompiledPolicies { attached, ..self.clone() }
+    }
+
+    /// What is attached through IAM's operations.
+    pub fn attached(&self) -> &Arc<AttachedPolicies> {
+        &self.attached
     }
 
     /// The number that decisions name.
@@ -155,14 +169,14 @@ impl CompiledPolicies {
         self.content_hash
     }
 
-    /// All policies, by id.
+    /// All policies of the files, by id.
     pub fn texts(&self) -> impl Iterator<Item = &PolicyText> {
         self.texts.values()
     }
 
-    /// The policy of that id.
+    /// The policy of that id, from the files or attached.
     pub fn text(&self, id: &str) -> Option<&PolicyText> {
-        self.texts.get(id)
+        self.texts.get(id).or_else(|| self.attached.text(id))
     }
 }
 
@@ -206,8 +220,8 @@ impl SessionPolicy {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
-struct Findings {
-    problems: Vec<Problem>,
+pub(super) struct Findings {
+    pub(super) problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
 
@@ -239,9 +253,9 @@ type ParsedFiles = BTreeMap<String, Arc<ParsedFile>>;
 
 /// A policy of a file, before it is known to be right.
 #[derive(Debug)]
-struct ParsedPolicy {
-    policy: Policy,
-    text: PolicyText,
+pub(super) struct ParsedPolicy {
+    pub(super) policy: Policy,
+    pub(super) text: PolicyText,
     column: usize,
     /// Where it begins in the file, in bytes.
     offset: usize,
@@ -250,6 +264,21 @@ struct ParsedPolicy {
 }
 
 impl ParsedPolicy {
+    /// A policy that stands in no file of the folder; `source` is its text and `document` what it comes from.
+    pub(super) fn of_document(policy: Policy, document: &str, layer: Layer, source: String) -> ParsedPolicy {
+        let text = PolicyText {
+            id: AsRef::<str>::as_ref(policy.id()).to_owned(),
+            effect: policy.effect().into(),
+            layer,
+            advice: policy.annotation("advice").map(str::to_owned),
+            file: document.to_owned(),
+            line: 1,
+            text: source.clone(),
+            order: 0,
+        };
+        ParsedPolicy { policy, text, column: 1, offset: 0, file_text: source.into() }
+    }
+
     fn problem(&self, message: impl Into<String>) -> Problem {
         Problem {
             file: self.text.file.clone(),
@@ -294,7 +323,7 @@ impl ParsedPolicy {
     }
 
     /// What the layer asks of its policies.
-    fn check_layer(&self, findings: &mut Findings) {
+    pub(super) fn check_layer(&self, findings: &mut Findings) {
         let scope_principal = match self.policy.principal_constraint() {
             PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
                 Some(uid)
@@ -502,7 +531,7 @@ fn check_ids(policies: &[&ParsedPolicy], findings: &mut Findings) {
 
 /// Cedar's strict validation, at the level whose entities are always supplied: one policy of each [`shape`], and each policy
 /// of a shape that something is said about, so that every message names its own place.
-fn validate(policies: &[&ParsedPolicy], findings: &mut Findings) {
+pub(super) fn validate(policies: &[&ParsedPolicy], findings: &mut Findings) {
     let shapes = in_parallel(policies, |parsed| shape::of(&parsed.text.text));
     let mut first_of_shape: HashMap<&str, usize> = HashMap::new();
     let mut representative: Vec<usize> = Vec::with_capacity(policies.len());
@@ -552,7 +581,7 @@ fn validate_one(parsed: &ParsedPolicy) -> Findings {
     findings
 }
 
-fn from_cedar(path: &str, text: &str, error: &DetailedError) -> Problem {
+pub(super) fn from_cedar(path: &str, text: &str, error: &DetailedError) -> Problem {
     let offset = error.source_locations.first().map_or(0, |label| label.loc.start);
     let mut message = error.message.clone();
     // Cedar repeats our policy id, which stands before the message already.
@@ -574,7 +603,7 @@ fn is_policy_id(id: &str) -> bool {
 }
 
 /// Runs on a thread with a stack that parsing and checking up to [`bounds`]' limits cannot use up.
-fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Problem> {
+pub(super) fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Problem> {
     let failed = |message: String| Problem::of_file("policies", message, "try again");
     std::thread::scope(|scope| {
         deep_thread(scope, work)

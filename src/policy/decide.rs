@@ -10,6 +10,9 @@
 //! | `sts:AssumeRole` | as above, and always the trust | as above, and always the trust |
 //! | `codecommit:WritePath` | none | as above |
 //!
+//! What is attached to principals and roles through IAM's operations is heard in the layer of its account, trust documents of
+//! roles in the trust layer.
+//!
 //! With a session policy, that must permit too, and its forbids are heard. A forbid that cannot be evaluated counts as
 //! matching, a permit that cannot be evaluated as not; so does a request that fits no action of the schema: it is refused.
 
@@ -175,10 +178,15 @@ impl CompiledPolicies {
         let keys = question.scope_keys();
         let mut verdicts: Vec<LayerVerdict> = Vec::new();
         for (layer, permit_needed) in question.layers() {
-            let matches = match self.layers.get(&layer) {
+            let mut matches = match self.layers.get(&layer) {
                 Some(index) => matches(index, question, &keys, |id| self.texts.get(id), &layer),
                 None => Vec::new(),
             };
+            let mut attached = self.attached.matches(&layer, question, &keys);
+            if !attached.is_empty() {
+                matches.append(&mut attached);
+                matches.sort_by_key(|found| found.effect != Effect::Forbid);
+            }
             verdicts.push(LayerVerdict { layer, permit_needed, matches });
         }
         if let Some(session) = session {
@@ -363,7 +371,7 @@ fn denied_by(forbids: &[PolicyMatch]) -> String {
 }
 
 /// The policies of one layer that match the question or fail on it.
-fn matches<'a>(
+pub(super) fn matches<'a>(
     index: &LayerIndex,
     question: &Question,
     keys: &ScopeKeys,
@@ -407,6 +415,16 @@ pub(super) fn evaluate(set: &cedar_policy::PolicySet, question: &Question) -> Ve
         (AsRef::<str>::as_ref(failed.policy_id()).to_owned(), true)
     });
     matching.chain(failing).collect()
+}
+
+impl Layer {
+    /// The account whose policies lie there.
+    pub(super) fn account(&self) -> Option<&AccountId> {
+        match self {
+            Layer::Account(account) | Layer::Trust(account) => Some(account),
+            Layer::Organization | Layer::Session => None,
+        }
+    }
 }
 
 impl fmt::Display for Layer {

@@ -374,6 +374,16 @@ pub(super) fn service_uid(service: &str) -> EntityUid {
     uid(&TYPES.service, encode_for_id(service.as_bytes()))
 }
 
+/// `KIND::"ID"`, for the kinds that policies are attached to.
+pub(super) fn named_uid(kind: &str, id: &str) -> EntityUid {
+    let kind = match kind {
+        "User" => &TYPES.user,
+        "Group" => &TYPES.group,
+        _ => &TYPES.role,
+    };
+    uid(kind, id)
+}
+
 fn uid(kind: &EntityTypeName, id: impl AsRef<str>) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }

@@ -105,4 +105,14 @@ impl ScopeKeys {
         };
         ScopeKeys { actions: keys(action), principals: keys(principal), resources: keys(resource) }
     }
+
+    /// The principal and what it is in.
+    pub(super) fn principals(&self) -> impl Iterator<Item = &EntityUid> {
+        self.principals.iter().flatten()
+    }
+
+    /// The resource and what it is in.
+    pub(super) fn resources(&self) -> impl Iterator<Item = &EntityUid> {
+        self.resources.iter().flatten()
+    }
 }

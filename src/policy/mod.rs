@@ -20,6 +20,7 @@
 //! for a context of a new shape a variant of [`ContextFacts`].
 
 mod action;
+mod attached;
 mod bounds;
 mod compile;
 mod context;
@@ -41,6 +42,7 @@ mod starter;
 mod tests;
 
 pub use action::{Action, SCHEMA, UnknownAction};
+pub use attached::{AttachedDocument, AttachedPolicies, AttachedTo, MAX_DOCUMENT_BYTES};
 pub use compile::{CompileOptions, Compiled, CompiledPolicies, PolicyText, SessionPolicy};
 pub use context::{
     AssumeRoleFacts, ChangeKind, ContextFacts, PullRequestFacts, RefChangeFacts, RequestFacts, Transport,

@@ -16,7 +16,11 @@ impl CompiledPolicies {
             // It was compiled, so it parses; if it did not, it would rather be named than passed over.
             Err(_) => true,
         };
-        self.texts().filter(|text| names_one(&text.text)).map(|text| text.id.clone()).collect()
+        self.texts()
+            .chain(self.attached.texts())
+            .filter(|text| names_one(&text.text))
+            .map(|text| text.id.clone())
+            .collect()
     }
 }
 

@@ -72,7 +72,8 @@ impl CompiledPolicies {
         let mut rules = PathRules::default();
         let layers = question.layers();
         let indexes = layers.iter().filter_map(|(layer, _)| self.layers.get(layer));
-        for index in indexes.chain(session.map(|session| &session.index)) {
+        let attached = layers.iter().flat_map(|(layer, _)| self.attached.indexes(layer, &keys));
+        for index in indexes.chain(attached).chain(session.map(|session| &session.index)) {
             for policy in index.forbids_on_anything(&keys) {
                 rules.n_policies += 1;
                 let id: &str = policy.id().as_ref();

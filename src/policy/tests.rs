@@ -9,6 +9,8 @@ use super::decide::Judgement;
 use super::*;
 use crate::names::{AccountId, PrincipalName, RefName, RepositoryName};
 
+mod attached;
+
 const HOME: &str = "111111111111";
 const AWAY: &str = "222222222222";
 

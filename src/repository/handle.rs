@@ -25,7 +25,7 @@ use super::refs::Refs;
 use super::snapshot::Snapshot;
 use super::walk::{ObjectFilter, Start, select};
 use crate::names::{AccountId, ObjectId, RefName};
-use crate::store::catalog::{Append, AppendOutcome, CatalogError, NewDecision, StoredEntry};
+use crate::store::catalog::{Append, AppendOutcome, CatalogError, DecidedUnder, NewDecision, StoredEntry};
 use crate::store::file::{FileError, FileId, FileKind, FileMeta, RepositoryKeys};
 use crate::store::seal::SealError;
 use crate::store::{Store, StoreError};
@@ -92,8 +92,8 @@ impl From<FileError> for RepositoryError {
 pub struct PublishWith {
     /// Decisions, recorded in the same transaction.
     pub decisions: Vec<NewDecision>,
-    /// The policy generation that decided.
-    pub policy_generation: Option<i64>,
+    /// What decided.
+    pub decided_under: Option<DecidedUnder>,
     /// How long files stay that the change takes out of use, in milliseconds; [`RETENTION_MS`] if nothing else is said.
     pub retire_after_ms: Option<i64>,
 }
@@ -250,7 +250,7 @@ impl Repository {
                 retire_files: retired_by(&entry, &current),
                 retire_after_ms: now_ms + with.retire_after_ms.unwrap_or(RETENTION_MS),
                 decisions: with.decisions,
-                policy_generation: with.policy_generation,
+                decided_under: with.decided_under,
             };
             self.store.faults().reach("publish:before-transaction");
             match self.store.wait(self.store.catalog().append(&append, now_ms)).map_err(RepositoryError::from)? {

@@ -106,8 +106,17 @@ pub struct Append {
     pub retire_after_ms: i64,
     /// Decisions that are recorded with it.
     pub decisions: Vec<NewDecision>,
-    /// The policy generation that decided; another active one means deciding again.
-    pub policy_generation: Option<i64>,
+    /// What decided; anything else meanwhile means deciding again.
+    pub decided_under: Option<DecidedUnder>,
+}
+
+/// The state of the rules at a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecidedUnder {
+    /// The active policy generation.
+    pub generation: i64,
+    /// The counter of the records: who there is, in which groups, and what is attached to them.
+    pub directory: i64,
 }
 
 /// A decision to be recorded.
@@ -142,7 +151,7 @@ pub enum AppendOutcome {
         /// The generation of the last entry.
         generation: i64,
     },
-    /// The policies were changed since the decision.
+    /// The policies or the directory were changed since the decision.
     PolicyChanged,
     /// The repository was deleted.
     RepositoryGone,
@@ -423,8 +432,9 @@ impl Catalog {
         if is_there.is_none() {
             return Ok(AppendOutcome::RepositoryGone);
         }
-        if let Some(decided) = append.policy_generation
-            && setting(&mut tx, &self.setting_key, "active_policy").await? != decided
+        if let Some(decided) = append.decided_under
+            && (setting(&mut tx, &self.setting_key, "active_policy").await? != decided.generation
+                || setting(&mut tx, &self.setting_key, "counter").await? != decided.directory)
         {
             return Ok(AppendOutcome::PolicyChanged);
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use proptest::prelude::*;
 
-use super::catalog::{Append, AppendOutcome, CatalogError, NewDecision, Record, RecordBatch};
+use super::catalog::{Append, AppendOutcome, CatalogError, DecidedUnder, NewDecision, Record, RecordBatch};
 use super::seal::{HEADER_BYTES, Key, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, TAG_BYTES};
 use super::*;
 
@@ -118,7 +118,7 @@ fn entry(repository: [u8; 16], generation: i64, previous_hash: [u8; 32], mark: u
         retire_files: Vec::new(),
         retire_after_ms: 0,
         decisions: Vec::new(),
-        policy_generation: None,
+        decided_under: None,
     }
 }
 
@@ -519,15 +519,18 @@ fn appending_compares_and_swaps() {
 #[test]
 fn a_decision_by_old_policies_publishes_nothing() {
     let disk = Disk::new();
-    let with = |generation| Append {
-        policy_generation: Some(generation),
+    let with_directory = |generation, directory| Append {
+        decided_under: Some(DecidedUnder { generation, directory }),
         decisions: vec![decision([generation as u8; 16], b"allowed")],
         ..entry(ALICE, 1, [0; 32], 1)
     };
-    disk.runtime.block_on(disk.store.catalog().commit_with(&RecordBatch::default(), Some(5))).unwrap();
+    let counter = disk.runtime.block_on(disk.store.catalog().commit_with(&RecordBatch::default(), Some(5))).unwrap();
+    let with = |generation| with_directory(generation, counter);
     assert_eq!(disk.runtime.block_on(disk.store.catalog().active_policy()).unwrap(), 5);
     assert_eq!(disk.append(&with(4)).unwrap(), AppendOutcome::PolicyChanged);
     assert_eq!(disk.append(&with(6)).unwrap(), AppendOutcome::PolicyChanged);
+    // Nor does one about people who have changed since.
+    assert_eq!(disk.append(&with_directory(5, counter - 1)).unwrap(), AppendOutcome::PolicyChanged);
     assert_eq!(disk.runtime.block_on(disk.store.catalog().decision(&[4; 16])).unwrap(), None);
     assert_eq!(disk.append(&with(5)).unwrap(), AppendOutcome::Published);
     assert_eq!(disk.runtime.block_on(disk.store.catalog().decision(&[5; 16])).unwrap().unwrap().body, b"allowed");
@@ -540,7 +543,8 @@ fn an_earlier_policy_generation_is_not_made_active_by_hand() {
     let check_refused = |disk: &Disk| {
         let catalog = disk.store.catalog();
         assert!(unauthentic(disk.runtime.block_on(catalog.active_policy()).unwrap_err()));
-        let append = Append { policy_generation: Some(4), ..entry(ALICE, 1, [0; 32], 1) };
+        let append =
+            Append { decided_under: Some(DecidedUnder { generation: 4, directory: 1 }), ..entry(ALICE, 1, [0; 32], 1) };
         assert!(unauthentic(disk.append(&append).unwrap_err()));
         assert!(disk.runtime.block_on(catalog.read_log(&ALICE, 0)).unwrap().is_empty());
     };

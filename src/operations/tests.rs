@@ -1,0 +1,239 @@
+//! The inside as a whole: what happens between a decision and its publishing is made to happen there.
+
+use std::io::{self, Cursor, Write};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use super::admin::{AdminCommand, AdminHost, AdminRequest, ImportSource, RepoCommand};
+use super::lockgate::Lockgate;
+use super::policies::Applied;
+use super::*;
+use crate::clock::Clock;
+use crate::config::{Config, Overrides};
+use crate::identity::{Holder, NameKind, UserPrincipal};
+use crate::names::{ObjectId, PolicyName, PrincipalName, RefName};
+use crate::policy::PolicyFiles;
+use crate::store::faults::Faults;
+
+const ACCOUNT: &str = "111111111111";
+
+/// A server's inside with a repository `shop` that has the branches `main` and `topic`, and the developer `dan`.
+struct Inside {
+    // Before the folder that it writes to.
+    host: Lockgate,
+    faults: Faults,
+    runtime: tokio::runtime::Runtime,
+    folder: TempDir,
+}
+
+impl Inside {
+    fn new() -> Inside {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| Some(folder.path().join(name));
+        let overrides =
+            Overrides { data: at("data"), keys: at("keys"), policies: at("policies"), ..Overrides::default() };
+        let config = Config::from_toml(Path::new("lockgate.toml"), "", &overrides).unwrap();
+        let faults = Faults::waiting_at("publish:before-transaction");
+        let clock = Clock::manual(1_700_000_000_000);
+        let host = {
+            let _inside = runtime.enter();
+            Lockgate::open_with(&config, clock, faults.clone()).unwrap()
+        };
+        let inside = Inside { host, faults, runtime, folder };
+        let identity = inside.host.identity();
+        inside.runtime.block_on(identity.create_user(&account(), &name("dan"), &[name("developers")])).unwrap();
+        let source = inside.folder.path().join("source");
+        let git = |arguments: &[&str]| {
+            let mut git = Command::new("git");
+            git.args(["-c", "user.name=A", "-c", "user.email=a@example.com"]).args(arguments);
+            assert!(git.current_dir(inside.folder.path()).status().unwrap().success());
+        };
+        git(&["init", "-q", "-b", "main", "source"]);
+        git(&["-C", "source", "commit", "-q", "--allow-empty", "-m", "first"]);
+        git(&["-C", "source", "branch", "topic"]);
+        let import =
+            RepoCommand::Import { source: ImportSource::Path(source), name: RepositoryName::parse("shop").unwrap() };
+        let request = AdminRequest { account: None, command: AdminCommand::Repo(import) };
+        let _inside = inside.runtime.enter();
+        inside.host.administer(request, &mut |_| {}).unwrap();
+        drop(_inside);
+        inside
+    }
+
+    fn tip(&self, branch: &str) -> Option<ObjectId> {
+        let name = RepositoryName::parse("shop").unwrap();
+        let record = self.host.identity().directory().repository(&account(), &name).cloned().unwrap();
+        let repository = self.host.repository(&record).unwrap();
+        repository.snapshot().refs.get(&RefName::branch(branch).unwrap()).map(|entry| entry.id)
+    }
+
+    /// `dan` pushes the deletion of `topic`; gives what the client reads.
+    fn delete_topic(&self) -> String {
+        let _inside = self.runtime.enter();
+        let directory = self.host.identity().directory();
+        let dan = directory.user(&account(), &name("dan")).unwrap();
+        let ctx = OpContext {
+            principal: Principal::User(UserPrincipal::new(dan, None)),
+            request_id: Uuid::now_v7(),
+            source: None,
+            transport: Transport::Ssh,
+        };
+        let session = GitSession {
+            service: GitService::ReceivePack,
+            repository: RepositoryPath::OwnAccount(RepositoryName::parse("shop").unwrap()),
+            protocol_version: 0,
+            mode: GitMode::StatelessRpc,
+        };
+        let line = format!("{} {} refs/heads/topic\0 report-status\n", self.tip("topic").unwrap(), "0".repeat(40));
+        let input = format!("{:04x}{line}0000", line.len() + 4).into_bytes();
+        let output = Shared::default();
+        self.host.open(&ctx, &session).unwrap().run(Box::new(Cursor::new(input)), Box::new(output.clone())).unwrap();
+        let output = output.0.lock();
+        String::from_utf8_lossy(&output).into_owned()
+    }
+
+    /// Applies the starter policies and one more.
+    fn apply(host: &Lockgate, text: &str) -> i64 {
+        let mut files = PolicyFiles::read_folder(host.policies_dir()).unwrap();
+        files.insert("111111111111/more.cedar", text.as_bytes().to_vec()).unwrap();
+        let applied = host.policies().apply(host.store(), host.identity(), &files, false, "test", None).unwrap();
+        let Applied::Active { generation, .. } = applied else { panic!("not applied") };
+        generation
+    }
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn account() -> AccountId {
+    AccountId::parse(ACCOUNT).unwrap()
+}
+
+fn name(name: &str) -> PrincipalName {
+    PrincipalName::parse(name).unwrap()
+}
+
+const NO_DELETIONS: &str = r#"@id("no-deletions") forbid (principal, action in Action::"codecommit:ChangeRef", resource)
+when { context.change == "delete" };"#;
+
+#[test]
+fn without_interference_a_branch_is_deleted() {
+    let inside = Inside::new();
+    let said = inside.delete_topic();
+    assert!(said.contains("ok refs/heads/topic"), "{said}");
+    assert_eq!(inside.tip("topic"), None);
+    assert!(inside.tip("main").is_some());
+}
+
+// D8
+#[test]
+fn a_push_that_old_policies_allowed_is_decided_again() {
+    let inside = Inside::new();
+    let host = inside.host.clone();
+    inside.faults.meanwhile(move || {
+        Inside::apply(&host, NO_DELETIONS);
+    });
+    let said = inside.delete_topic();
+    assert!(said.contains("ng refs/heads/topic denied by policy no-deletions"), "{said}");
+    assert!(inside.tip("topic").is_some());
+}
+
+// D8
+#[test]
+fn a_push_by_somebody_who_was_taken_from_the_group_meanwhile_is_refused() {
+    let inside = Inside::new();
+    let host = inside.host.clone();
+    inside.faults.meanwhile(move || {
+        let (account, developers, dan) = (account(), name("developers"), name("dan"));
+        host.store().wait(host.identity().remove_from_group(&account, &developers, &dan)).unwrap();
+    });
+    let said = inside.delete_topic();
+    assert!(said.contains("ng refs/heads/topic no policy permits it"), "{said}");
+    assert!(inside.tip("topic").is_some());
+}
+
+// D8
+#[test]
+fn a_push_by_somebody_who_was_disabled_meanwhile_is_refused() {
+    let inside = Inside::new();
+    let host = inside.host.clone();
+    inside.faults.meanwhile(move || {
+        host.store().wait(host.identity().set_user_disabled(&account(), &name("dan"), true)).unwrap();
+    });
+    let said = inside.delete_topic();
+    assert!(said.contains("ng refs/heads/topic your access has ended"), "{said}");
+    assert!(inside.tip("topic").is_some());
+}
+
+#[test]
+fn what_is_attached_counts_at_once_and_until_it_is_taken_off() {
+    let inside = Inside::new();
+    let identity = inside.host.identity();
+    let store = inside.host.store();
+    let deny = r#"{"Version": "2012-10-17", "Statement": [
+        {"Sid": "NoPush", "Effect": "Deny", "Action": "codecommit:GitPush", "Resource": "*"}]}"#;
+    let developers = Holder { kind: NameKind::Group, name: name("developers") };
+    let freeze = PolicyName::parse("freeze").unwrap();
+    let _inside = inside.runtime.enter();
+    store.wait(identity.create_managed_policy(&account(), &freeze, None, deny, Default::default())).unwrap();
+    store.wait(identity.attach_policy(&account(), &developers, &freeze)).unwrap();
+    drop(_inside);
+    let said = inside.delete_topic();
+    assert!(said.contains("denied by policy 111111111111/group/developers/policy/freeze#NoPush"), "{said}");
+    assert!(inside.tip("topic").is_some());
+    // It is not deleted while it is attached, and another version counts when it is made the default.
+    let _inside = inside.runtime.enter();
+    assert!(store.wait(identity.delete_managed_policy(&account(), &freeze)).is_err());
+    let allow = deny.replace("Deny", "Allow");
+    store.wait(identity.create_policy_version(&account(), &freeze, &allow, false)).unwrap();
+    drop(_inside);
+    assert!(inside.delete_topic().contains("denied by policy"));
+    let _inside = inside.runtime.enter();
+    store.wait(identity.set_default_policy_version(&account(), &freeze, 2)).unwrap();
+    drop(_inside);
+    let said = inside.delete_topic();
+    assert!(said.contains("ok refs/heads/topic"), "{said}");
+}
+
+#[test]
+fn of_policies_that_are_applied_at_once_each_becomes_a_generation_of_its_own() {
+    let inside = Inside::new();
+    let before = inside.host.policies().active().generation();
+    let numbers: Vec<i64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|n| {
+                let (host, handle) = (inside.host.clone(), inside.runtime.handle().clone());
+                scope.spawn(move || {
+                    let _inside = handle.enter();
+                    Inside::apply(&host, &NO_DELETIONS.replace("no-deletions", &format!("no-deletions-{n}")))
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut sorted = numbers.clone();
+    sorted.sort();
+    assert_eq!(sorted, (before + 1..=before + 4).collect::<Vec<_>>());
+    // The last one is active, here and for whoever opens the store anew, and each is there as it was applied.
+    let _inside = inside.runtime.enter();
+    let policies = inside.host.policies();
+    assert_eq!(policies.active().generation(), before + 4);
+    for (n, number) in numbers.iter().enumerate() {
+        let generation = policies.generation(inside.host.store(), inside.host.identity(), *number).unwrap();
+        assert!(generation.text(&format!("no-deletions-{n}")).is_some());
+    }
+}
