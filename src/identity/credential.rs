@@ -5,11 +5,12 @@
 
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{HashAlg, PublicKey};
-use secrecy::SecretString;
+use secrecy::{SecretSlice, SecretString};
 use uuid::Uuid;
 
 use crate::names::{AccountId, escape_for_people};
 
+use super::entries::MfaDevice;
 use super::error::IdentityError;
 use super::password::{BASE32, PasswordHash, random_text};
 use super::principal::Principal;
@@ -25,6 +26,8 @@ pub struct Credential {
     pub user: Uuid,
     /// What it is.
     pub kind: CredentialKind,
+    /// Whether it is taken; one that is not can be again.
+    pub active: bool,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_ms: i64,
 }
@@ -106,6 +109,13 @@ pub struct AccessKey {
     pub principal: Principal,
     /// The secret access key.
     pub secret: SecretString,
+}
+
+/// A device with its seed, as it is stored.
+#[derive(Debug, Clone)]
+pub(super) struct StoredMfaDevice {
+    pub(super) public: MfaDevice,
+    pub(super) seed: SecretSlice<u8>,
 }
 
 /// A credential with its secret, as it is stored.

@@ -13,11 +13,13 @@ use uuid::Uuid;
 use crate::names::{AccountId, PolicyName, PrincipalName, RepositoryName};
 use crate::store::catalog::Record;
 
-use super::credential::{Credential, CredentialKind, SigningKeyInfo, StoredCredential, fingerprint};
-use super::entries::{Account, Group, HeldPolicies, ManagedPolicy, NameKind, RepositoryRecord, Role, User};
+use super::credential::{Credential, CredentialKind, SigningKeyInfo, StoredCredential, StoredMfaDevice, fingerprint};
+use super::entries::{
+    Account, Group, HeldPolicies, ManagedPolicy, MfaDevice, NameKind, OidcProvider, RepositoryRecord, Role, User,
+};
 use super::error::IdentityError;
 use super::principal::{Principal, UserPrincipal};
-use super::records::{self, Entry};
+use super::records::{self, Entry, RevokedSession};
 
 /// An immutable view of all accounts and what is in them.
 #[derive(Default)]
@@ -39,6 +41,9 @@ pub struct Directory {
     /// Account and mail address, in lower case, of users who are not disabled.
     addresses: HashSet<(AccountId, String)>,
     attached_digest: [u8; 32],
+    /// Users with a device for one-time codes.
+    with_mfa: HashSet<Uuid>,
+    revoked_sessions: HashMap<Uuid, RevokedSession>,
 }
 
 /// A user, group or role that policies can be attached to.
@@ -57,6 +62,8 @@ struct AccountEntries {
     groups: BTreeMap<String, Group>,
     roles: BTreeMap<String, Role>,
     managed_policies: BTreeMap<String, ManagedPolicy>,
+    mfa_devices: BTreeMap<String, StoredMfaDevice>,
+    oidc_providers: BTreeMap<String, OidcProvider>,
     repositories: BTreeMap<String, RepositoryRecord>,
 }
 
@@ -126,6 +133,41 @@ impl Directory {
         self.accounts.get(account)?.managed_policies.get(&name.folded())
     }
 
+    /// The devices for one-time codes of an account, by folded name.
+    pub fn mfa_devices(&self, account: &AccountId) -> impl Iterator<Item = &MfaDevice> {
+        self.stored_mfa_devices(account).map(|device| &device.public)
+    }
+
+    pub(super) fn stored_mfa_devices(&self, account: &AccountId) -> impl Iterator<Item = &StoredMfaDevice> {
+        self.accounts.get(account).into_iter().flat_map(|entries| entries.mfa_devices.values())
+    }
+
+    /// Whether a user has a device for one-time codes.
+    pub fn has_mfa(&self, user: Uuid) -> bool {
+        self.with_mfa.contains(&user)
+    }
+
+    /// The identity providers of an account, by issuer.
+    pub fn oidc_providers(&self, account: &AccountId) -> impl Iterator<Item = &OidcProvider> {
+        self.accounts.get(account).into_iter().flat_map(|entries| entries.oidc_providers.values())
+    }
+
+    /// The identity provider of that issuer, given without `https://`.
+    pub fn oidc_provider(&self, account: &AccountId, issuer: &str) -> Option<&OidcProvider> {
+        self.accounts.get(account)?.oidc_providers.get(issuer)
+    }
+
+    /// The user of that id.
+    pub fn user_by_id(&self, id: Uuid) -> Option<&User> {
+        let (account, folded) = self.users_by_id.get(&id)?;
+        self.accounts.get(account)?.users.get(folded)
+    }
+
+    /// Sessions that were revoked one by one.
+    pub(super) fn revoked_sessions(&self) -> impl Iterator<Item = &RevokedSession> {
+        self.revoked_sessions.values()
+    }
+
     /// Everyone to whom a managed policy is attached.
     pub fn holders(&self, account: &AccountId, policy: &PolicyName) -> Vec<Holder> {
         let holds = |held: &HeldPolicies| held.managed.contains(policy);
@@ -179,29 +221,45 @@ impl Directory {
     /// Whether a principal of a while ago still is one, at `now_ms` since the Unix epoch.
     pub fn is_active(&self, principal: &Principal, now_ms: i64) -> bool {
         match principal {
-            Principal::User(user) => self.is_active_user(user),
+            Principal::User(user) => self.is_active_user(user, now_ms),
             Principal::Session(session) => {
+                let of_role = |role: &Role| role.id == session.role_id && role.sessions_from_ms <= session.issued_ms;
                 now_ms < session.expires_ms
-                    && self.role(&session.account, &session.role).is_some_and(|role| role.id == session.role_id)
-                    && session.original_user.as_ref().is_none_or(|user| self.is_active_user(user))
+                    && !self.revoked_sessions.contains_key(&session.id)
+                    && self.role(&session.account, &session.role).is_some_and(of_role)
+                    && [&session.original_user, &session.on_behalf_of].into_iter().flatten().all(|user| {
+                        self.is_active_user(user, now_ms) && self.is_after_revocation(user, session.issued_ms)
+                    })
             }
             Principal::Service(_) => true,
         }
     }
 
-    fn is_active_user(&self, principal: &UserPrincipal) -> bool {
+    fn is_active_user(&self, principal: &UserPrincipal, now_ms: i64) -> bool {
         let found = self.user(&principal.account, &principal.name);
         found.is_some_and(|user| user.id == principal.id && !user.disabled)
             && principal.credential.as_ref().is_none_or(|id| {
-                self.stored_credentials(principal.id).iter().any(|credential| credential.public.id == *id)
+                let is_it = |public: &Credential| public.id == *id && public.active;
+                self.stored_credentials(principal.id).iter().any(|credential| is_it(&credential.public))
+            })
+            && principal.session.as_ref().is_none_or(|session| {
+                now_ms < session.expires_ms
+                    && !self.revoked_sessions.contains_key(&session.id)
+                    && self.is_after_revocation(principal, session.issued_ms)
             })
     }
 
-    /// Whom a credential proves; none where the user is disabled.
+    /// Whether what the user began at `issued_ms` has not been ended since.
+    fn is_after_revocation(&self, principal: &UserPrincipal, issued_ms: i64) -> bool {
+        self.user(&principal.account, &principal.name).is_some_and(|user| user.sessions_from_ms <= issued_ms)
+    }
+
+    /// Whom a credential proves; none where it or the user is disabled.
     pub(super) fn principal_of(&self, credential: &Credential) -> Option<Principal> {
         let (account, folded) = self.users_by_id.get(&credential.user)?;
         let user = self.accounts.get(account)?.users.get(folded)?;
-        (!user.disabled).then(|| Principal::User(UserPrincipal::new(user, Some(credential.id.clone()))))
+        (!user.disabled && credential.active)
+            .then(|| Principal::User(UserPrincipal::new(user, Some(credential.id.clone()))))
     }
 
     pub(super) fn stored_credentials(&self, user: Uuid) -> &[Arc<StoredCredential>] {
@@ -247,6 +305,8 @@ impl Directory {
                         groups: BTreeMap::new(),
                         roles: BTreeMap::new(),
                         managed_policies: BTreeMap::new(),
+                        mfa_devices: BTreeMap::new(),
+                        oidc_providers: BTreeMap::new(),
                         repositories: BTreeMap::new(),
                     };
                     directory.accounts.insert(entries.account.id.clone(), entries);
@@ -314,6 +374,18 @@ impl Directory {
             }
             Entry::ManagedPolicy(policy) => {
                 self.entries_of(record, &policy.account)?.managed_policies.insert(policy.name.folded(), policy);
+            }
+            Entry::MfaDevice(device) => {
+                self.with_mfa.extend(device.public.user);
+                let entries = self.entries_of(record, &device.public.account)?;
+                entries.mfa_devices.insert(device.public.name.folded(), device);
+            }
+            Entry::OidcProvider(provider) => {
+                let entries = self.entries_of(record, &provider.account)?;
+                entries.oidc_providers.insert(provider.issuer.clone(), provider);
+            }
+            Entry::RevokedSession(session) => {
+                self.revoked_sessions.insert(session.id, session);
             }
             Entry::Repository(repository) => {
                 self.entries_of(record, &repository.account)?.repositories.insert(repository.name.folded(), repository);

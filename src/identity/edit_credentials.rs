@@ -117,6 +117,44 @@ impl Identity {
         Ok(directory.credentials(user).cloned().collect())
     }
 
+    /// Takes a credential no more, or again.
+    pub async fn set_credential_active(
+        &self,
+        account: &AccountId,
+        user: &PrincipalName,
+        id: &str,
+        active: bool,
+    ) -> Result<(), IdentityError> {
+        self.change(|directory| {
+            let mut credential = find_credential(directory, account, user, id)?.clone();
+            credential.public.active = active;
+            Ok((put(vec![records::of_credential(&credential)]), ()))
+        })
+        .await
+    }
+
+    /// Gives a Git credential another password, and gives that.
+    pub async fn reset_git_password(
+        &self,
+        account: &AccountId,
+        user: &PrincipalName,
+        id: &str,
+    ) -> Result<NewGitCredential, IdentityError> {
+        find_credential(&self.directory(), account, user, id)?;
+        let (password, hash) = new_git_password().await;
+        self.change(|directory| {
+            let mut credential = find_credential(directory, account, user, id)?.clone();
+            let CredentialKind::Git { user_name } = &credential.public.kind else {
+                let id = escape_for_people(id.as_bytes(), 64);
+                return Err(IdentityError::NoCredential { user: user.clone(), id });
+            };
+            let new = NewGitCredential { id: id.to_string(), user_name: user_name.clone(), password: password.clone() };
+            credential.secret = Secret::Hash(hash.clone());
+            Ok((put(vec![records::of_credential(&credential)]), new))
+        })
+        .await
+    }
+
     /// Takes a credential back for good. It must be the user's (attack checklist D5).
     pub async fn revoke_credential(
         &self,
@@ -125,17 +163,27 @@ impl Identity {
         id: &str,
     ) -> Result<(), IdentityError> {
         self.change(|directory| {
-            let user = find_user(directory, account, user)?;
-            let found = directory.stored_credentials(user.id).iter().find(|credential| credential.public.id == id);
-            let Some(found) = found else {
-                let id = escape_for_people(id.as_bytes(), 64);
-                return Err(IdentityError::NoCredential { user: user.name.clone(), id });
-            };
+            let found = find_credential(directory, account, user, id)?;
             let deletes = vec![("credential".to_string(), found.record_id.into_bytes())];
             Ok((RecordBatch { deletes, ..RecordBatch::default() }, ()))
         })
         .await
     }
+}
+
+/// The credential of that id, which must be the user's.
+fn find_credential<'a>(
+    directory: &'a Directory,
+    account: &AccountId,
+    user: &PrincipalName,
+    id: &str,
+) -> Result<&'a StoredCredential, IdentityError> {
+    let user = find_user(directory, account, user)?;
+    let found = directory.stored_credentials(user.id).iter().find(|credential| credential.public.id == id);
+    found.map(|found| &**found).ok_or_else(|| IdentityError::NoCredential {
+        user: user.name.clone(),
+        id: escape_for_people(id.as_bytes(), 64),
+    })
 }
 
 /// A fresh password and its hash, computed on a thread that may block.
@@ -198,6 +246,6 @@ fn check_room(
 }
 
 fn credential(user: &User, id: String, kind: CredentialKind, secret: Secret, created_ms: i64) -> StoredCredential {
-    let public = Credential { id, account: user.account.clone(), user: user.id, kind, created_ms };
+    let public = Credential { id, account: user.account.clone(), user: user.id, kind, active: true, created_ms };
     StoredCredential { record_id: Uuid::now_v7(), public, secret }
 }

@@ -10,7 +10,7 @@ use crate::store::catalog::{Record, RecordBatch};
 
 use super::Identity;
 use super::directory::{Directory, Holder};
-use super::edit_principals::{check_account, exists, find_group, find_user, put, unknown};
+use super::edit_principals::{check_account, exists, find_group, find_role, find_user, put, unknown};
 use super::entries::{HeldPolicies, ManagedPolicy, NameKind, PolicyVersion};
 use super::error::IdentityError;
 use super::records;
@@ -240,14 +240,11 @@ impl Identity {
                     records::of_group(&group)
                 }
                 NameKind::Role => {
-                    check_account(directory, account)?;
-                    let role = directory.role(account, &holder.name);
-                    let role = role.ok_or_else(|| unknown(NameKind::Role, account, holder.name.as_str()))?;
-                    let mut role = role.clone();
+                    let mut role = find_role(directory, account, &holder.name)?.clone();
                     edit(directory, &mut role.policies)?;
                     records::of_role(&role)
                 }
-                NameKind::Repository | NameKind::Policy => {
+                _ => {
                     return Err(unknown(NameKind::User, account, holder.name.as_str()));
                 }
             };

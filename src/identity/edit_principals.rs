@@ -164,6 +164,9 @@ impl Identity {
             let user = find_user(directory, account, name)?;
             let mut batch = put(vec![tombstone(NameKind::User, account, user.name.as_str(), now_ms)]);
             batch.deletes.push(("user".to_string(), user.id.into_bytes()));
+            for device in directory.stored_mfa_devices(account).filter(|device| device.public.user == Some(user.id)) {
+                batch.deletes.push(("mfa-device".to_string(), device.public.id.into_bytes()));
+            }
             for credential in directory.stored_credentials(user.id) {
                 batch.deletes.push(("credential".to_string(), credential.record_id.into_bytes()));
             }
@@ -249,6 +252,7 @@ impl Identity {
                 trust: None,
                 tags: BTreeMap::new(),
                 policies: HeldPolicies::default(),
+                sessions_from_ms: 0,
                 created_ms: now_ms,
             };
             Ok((put(vec![records::of_role(&role)]), role))
@@ -260,7 +264,7 @@ impl Identity {
     pub async fn delete_role(&self, account: &AccountId, name: &PrincipalName) -> Result<(), IdentityError> {
         let now_ms = self.now_ms();
         self.change(|directory| {
-            let role = directory.role(account, name).ok_or_else(|| unknown(NameKind::Role, account, name.as_str()))?;
+            let role = find_role(directory, account, name)?;
             let mut batch = put(vec![tombstone(NameKind::Role, account, role.name.as_str(), now_ms)]);
             batch.deletes.push(("role".to_string(), role.id.into_bytes()));
             Ok((batch, ()))
@@ -341,12 +345,21 @@ fn check_name_free(
         NameKind::Group => directory.group(account, name).map(|group| &group.name),
         NameKind::Role => directory.role(account, name).map(|role| &role.name),
         // These have names of types of their own and are checked where they are made.
-        NameKind::Repository | NameKind::Policy => None,
+        NameKind::Repository | NameKind::Policy | NameKind::MfaDevice | NameKind::OidcProvider => None,
     };
     if let Some(taken) = taken {
         return Err(exists(kind, account, taken.as_str()));
     }
     check_never_used(directory, kind, account, name.as_str())
+}
+
+pub(super) fn find_role<'a>(
+    directory: &'a Directory,
+    account: &AccountId,
+    name: &PrincipalName,
+) -> Result<&'a Role, IdentityError> {
+    check_account(directory, account)?;
+    directory.role(account, name).ok_or_else(|| unknown(NameKind::Role, account, name.as_str()))
 }
 
 pub(super) fn find_group<'a>(
@@ -389,6 +402,7 @@ fn new_user(account: &AccountId, name: &PrincipalName, groups: Vec<PrincipalName
         addresses: Vec::new(),
         tags: BTreeMap::new(),
         policies: HeldPolicies::default(),
+        sessions_from_ms: 0,
         created_ms,
     }
 }

@@ -40,6 +40,8 @@ pub struct User {
     pub tags: BTreeMap<String, String>,
     /// What is attached to it through IAM's operations.
     pub policies: HeldPolicies,
+    /// Its temporary credentials and role sessions from before are over, in milliseconds since the Unix epoch.
+    pub sessions_from_ms: i64,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_ms: i64,
 }
@@ -85,6 +87,8 @@ pub struct Role {
     pub tags: BTreeMap<String, String>,
     /// What is attached to it through IAM's operations.
     pub policies: HeldPolicies,
+    /// Sessions from before are over, in milliseconds since the Unix epoch.
+    pub sessions_from_ms: i64,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_ms: i64,
 }
@@ -93,6 +97,56 @@ impl Role {
     /// `arn:aws:iam::ACCOUNT:role/NAME`.
     pub fn arn(&self) -> String {
         format!("arn:aws:iam::{}:role/{}", self.account, self.name)
+    }
+}
+
+/// A maker of one-time codes that belongs to a user, or to nobody yet. Its seed is not shown again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MfaDevice {
+    /// Server-made; never changes.
+    pub id: Uuid,
+    /// Where it belongs.
+    pub account: AccountId,
+    /// The name that its serial number uses.
+    pub name: PolicyName,
+    /// Whose it is.
+    pub user: Option<Uuid>,
+    /// When it became that user's, in milliseconds since the Unix epoch.
+    pub enabled_ms: Option<i64>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_ms: i64,
+}
+
+impl MfaDevice {
+    /// `arn:aws:iam::ACCOUNT:mfa/NAME`.
+    pub fn serial(&self) -> String {
+        format!("arn:aws:iam::{}:mfa/{}", self.account, self.name)
+    }
+}
+
+/// A provider of identities whose tokens are taken for roles that trust it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OidcProvider {
+    /// Server-made; never changes.
+    pub id: Uuid,
+    /// Where it belongs.
+    pub account: AccountId,
+    /// The issuer without `https://`, as it stands in ARNs: `token.actions.githubusercontent.com`.
+    pub issuer: String,
+    /// The audiences that tokens may be for.
+    pub client_ids: BTreeSet<String>,
+    /// Certificates' thumbprints, as they were given: kept for clients, not looked at, since certificates are verified.
+    pub thumbprints: Vec<String>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub created_ms: i64,
+}
+
+impl OidcProvider {
+    /// `arn:aws:iam::ACCOUNT:oidc-provider/ISSUER`.
+    pub fn arn(&self) -> String {
+        format!("arn:aws:iam::{}:oidc-provider/{}", self.account, self.issuer)
     }
 }
 
@@ -198,6 +252,10 @@ pub enum NameKind {
     Role,
     /// Repositories.
     Repository,
+    /// Devices for one-time codes. Their names may be given again.
+    MfaDevice,
+    /// Identity providers.
+    OidcProvider,
     /// Managed policies. Their names may be given again: nothing but those to whom they are attached speaks of them.
     Policy,
 }
@@ -211,6 +269,8 @@ impl NameKind {
             NameKind::Role => "role",
             NameKind::Repository => "repository",
             NameKind::Policy => "policy",
+            NameKind::MfaDevice => "device",
+            NameKind::OidcProvider => "identity provider",
         }
     }
 }

@@ -108,6 +108,9 @@ pub enum IdentityError {
         /// Why it cannot be, and what to do first.
         why: &'static str,
     },
+    /// A one-time code that is none of now, or was used. Does not say which.
+    #[error("the one-time code is wrong, or was used before; wait for the next one")]
+    WrongCode,
     /// The text is not an OpenSSH public key.
     #[error("that is not one SSH public key in OpenSSH's one-line form: {0}")]
     NotAnSshKey(String),

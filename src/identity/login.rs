@@ -135,6 +135,11 @@ impl Logins {
         }
     }
 
+    /// What slows guesses down.
+    pub(super) fn guard(&self) -> &LoginGuard {
+        &self.guard
+    }
+
     fn digest(&self, user: &str, password: &str) -> [u8; 32] {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(self.digest_key.dangerous_bytes()).expect("HMAC takes keys of any length");

@@ -40,6 +40,11 @@ impl LoginGuard {
         self.users.lock().check(&self.name_hash.hash_one(user), now_ms)
     }
 
+    /// Notes a failure for a name, whose address is not known.
+    pub(super) fn failed_user(&self, user: &str, now_ms: i64) {
+        self.users.lock().add(self.name_hash.hash_one(user), now_ms);
+    }
+
     /// Counts a failure.
     pub(super) fn failed(&self, address: IpAddr, user: &str, now_ms: i64) {
         self.addresses.lock().add(block_of(address), now_ms);

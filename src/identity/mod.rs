@@ -18,6 +18,7 @@ mod edit_credentials;
 mod edit_policies;
 mod edit_principals;
 mod edit_repositories;
+mod edit_sessions;
 mod entries;
 mod error;
 mod login;
@@ -25,6 +26,8 @@ mod login_guard;
 mod password;
 mod principal;
 mod records;
+mod session;
+mod totp;
 
 use std::sync::Arc;
 
@@ -37,10 +40,12 @@ pub use credential::{AccessKey, Credential, CredentialKind, NewAccessKey, NewGit
 pub use directory::{Directory, Holder};
 pub use edit_policies::MAX_POLICY_VERSIONS;
 pub use edit_principals::AdminCredentials;
+pub use edit_sessions::NewMfaDevice;
 pub use entries::{Account, Group, HeldPolicies, ManagedPolicy, NameKind, PolicyVersion, RepositoryRecord, Role, User};
 pub use error::IdentityError;
 pub use login::LoginFailure;
-pub use principal::{Principal, SessionPrincipal, UserPrincipal};
+pub use principal::{Principal, SessionPrincipal, UserPrincipal, UserSession};
+pub use session::{MAX_TOKEN_CHARS, TemporaryCredentials, TemporaryKey, TokenFailure};
 
 /// The directory of one server, its changes, and the check of credentials. Cloning is cheap and gives the same one.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! Who is asking, proven by a credential.
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
 
 use uuid::Uuid;
 
@@ -32,18 +32,42 @@ pub struct UserPrincipal {
     /// The id of the credential that proved it, such as `APKA...`; none for work without one, such as a command at the
     /// administrator's command line.
     pub credential: Option<String>,
+    /// Whether a one-time code was given.
+    pub mfa: bool,
+    /// The temporary credentials that it works with; none for long-term ones.
+    pub session: Option<UserSession>,
+}
+
+/// Temporary credentials of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserSession {
+    /// Which, for revocation.
+    pub id: Uuid,
+    /// When they were given out, in milliseconds since the Unix epoch.
+    pub issued_ms: i64,
+    /// When they end, in milliseconds since the Unix epoch.
+    pub expires_ms: i64,
 }
 
 impl UserPrincipal {
     /// The user, proven by the credential given.
     pub fn new(user: &User, credential: Option<String>) -> UserPrincipal {
-        UserPrincipal { account: user.account.clone(), id: user.id, name: user.name.clone(), credential }
+        UserPrincipal {
+            account: user.account.clone(),
+            id: user.id,
+            name: user.name.clone(),
+            credential,
+            mfa: false,
+            session: None,
+        }
     }
 }
 
 /// A session of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionPrincipal {
+    /// Which session, for revocation.
+    pub id: Uuid,
     /// The role's account; the session belongs to it.
     pub account: AccountId,
     /// The role's id.
@@ -56,8 +80,18 @@ pub struct SessionPrincipal {
     pub source_identity: Option<PrincipalName>,
     /// The user at the beginning of the chain; none where a service or another identity provider began it.
     pub original_user: Option<UserPrincipal>,
+    /// The user for whom a service acts.
+    pub on_behalf_of: Option<UserPrincipal>,
     /// Session tags.
     pub tags: BTreeMap<String, String>,
+    /// The keys of those that are kept when another role is assumed from here.
+    pub transitive_tags: BTreeSet<String>,
+    /// The policy that narrows it, in Cedar.
+    pub policy: Option<Arc<str>>,
+    /// Whether a one-time code was given when the role was assumed.
+    pub mfa: bool,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub issued_ms: i64,
     /// When it ends, in milliseconds since the Unix epoch.
     pub expires_ms: i64,
 }
@@ -80,6 +114,32 @@ impl Principal {
                 format!("arn:aws:sts::{}:assumed-role/{}/{}", session.account, session.role, session.session_name)
             }
             Principal::Service(name) => name.clone(),
+        }
+    }
+
+    /// When it ends by itself, in milliseconds since the Unix epoch; none for what does not.
+    pub fn expires_ms(&self) -> Option<i64> {
+        match self {
+            Principal::User(user) => user.session.as_ref().map(|session| session.expires_ms),
+            Principal::Session(session) => Some(session.expires_ms),
+            Principal::Service(_) => None,
+        }
+    }
+
+    /// Whether a one-time code was given.
+    pub fn mfa(&self) -> bool {
+        match self {
+            Principal::User(user) => user.mfa,
+            Principal::Session(session) => session.mfa,
+            Principal::Service(_) => false,
+        }
+    }
+
+    /// The policy that narrows a session, in Cedar.
+    pub fn policy(&self) -> Option<&Arc<str>> {
+        match self {
+            Principal::Session(session) => session.policy.as_ref(),
+            Principal::User(_) | Principal::Service(_) => None,
         }
     }
 

@@ -6,11 +6,12 @@
 //! | kind | name |
 //! |---|---|
 //! | `account` | the number |
-//! | `user`, `group`, `role`, `managed-policy`, `repository` | `ACCOUNT/NAME` |
+//! | `user`, `group`, `role`, `managed-policy`, `mfa-device`, `oidc-provider`, `repository` | `ACCOUNT/NAME` |
+//! | `revoked-session` | the session's id |
 //! | `credential` | `ssh/FINGERPRINT`, `git/USER-NAME`, `access-key/ID` or `signing/FINGERPRINT` |
 //! | `tombstone` | `KIND/ACCOUNT/NAME` |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD as BASE64;
@@ -22,16 +23,28 @@ use uuid::Uuid;
 use crate::names::{AccountId, InvalidName, PolicyName, PrincipalName, RefName, RepositoryName};
 use crate::store::catalog::Record;
 
-use super::credential::{Credential, CredentialKind, Secret, SigningKeyInfo, StoredCredential};
+use super::credential::{Credential, CredentialKind, Secret, SigningKeyInfo, StoredCredential, StoredMfaDevice};
 use super::entries::{
-    Account, Group, HeldPolicies, ManagedPolicy, NameKind, PolicyVersion, RepositoryRecord, Role, User,
+    Account, Group, HeldPolicies, ManagedPolicy, MfaDevice, NameKind, OidcProvider, PolicyVersion, RepositoryRecord,
+    Role, User,
 };
 use super::error::IdentityError;
 use super::password::PasswordHash;
 
 /// All kinds of records that are identity's.
-pub(super) const KINDS: [&str; 8] =
-    ["account", "user", "group", "role", "managed-policy", "credential", "repository", "tombstone"];
+pub(super) const KINDS: [&str; 11] = [
+    "account",
+    "user",
+    "group",
+    "role",
+    "managed-policy",
+    "mfa-device",
+    "oidc-provider",
+    "revoked-session",
+    "credential",
+    "repository",
+    "tombstone",
+];
 
 /// A record, read.
 pub(super) enum Entry {
@@ -40,9 +53,22 @@ pub(super) enum Entry {
     Group(Group),
     Role(Role),
     ManagedPolicy(ManagedPolicy),
+    MfaDevice(StoredMfaDevice),
+    OidcProvider(OidcProvider),
+    RevokedSession(RevokedSession),
     Repository(RepositoryRecord),
     Credential(StoredCredential),
     Tombstone(Tombstone),
+}
+
+/// A session that was ended before its time.
+#[derive(Debug, Clone)]
+pub(super) struct RevokedSession {
+    pub(super) account: AccountId,
+    /// The session's id, and the record's.
+    pub(super) id: Uuid,
+    /// When the session would have ended: from then on the record is not needed.
+    pub(super) expires_ms: i64,
 }
 
 /// A name that is never given again.
@@ -92,6 +118,7 @@ pub(super) fn read(record: &Record) -> Result<Entry, IdentityError> {
                 addresses: body.addresses,
                 tags: body.tags,
                 policies: body.policies.read().map_err(invalid)?,
+                sessions_from_ms: body.sessions_from_ms,
                 created_ms: body.created_ms,
             })
         }
@@ -116,6 +143,7 @@ pub(super) fn read(record: &Record) -> Result<Entry, IdentityError> {
                 trust: body.trust.map(Into::into),
                 tags: body.tags,
                 policies: body.policies.read().map_err(invalid)?,
+                sessions_from_ms: body.sessions_from_ms,
                 created_ms: body.created_ms,
             })
         }
@@ -138,6 +166,38 @@ pub(super) fn read(record: &Record) -> Result<Entry, IdentityError> {
                 updated_ms: body.updated_ms,
             })
         }
+        "mfa-device" => {
+            let body: MfaDeviceBody = parse(record)?;
+            let seed = BASE64.decode(&body.seed).map_err(|error| damaged(record, error))?;
+            Entry::MfaDevice(StoredMfaDevice {
+                public: MfaDevice {
+                    id,
+                    account: account_id(&body.account)?,
+                    name: PolicyName::parse(&body.name).map_err(invalid)?,
+                    user: body.user,
+                    enabled_ms: body.enabled_ms,
+                    created_ms: body.created_ms,
+                },
+                seed: seed.into(),
+            })
+        }
+        "oidc-provider" => {
+            let body: OidcProviderBody = parse(record)?;
+            Entry::OidcProvider(OidcProvider {
+                id,
+                account: account_id(&body.account)?,
+                issuer: body.issuer,
+                client_ids: body.client_ids,
+                thumbprints: body.thumbprints,
+                tags: body.tags,
+                created_ms: body.created_ms,
+            })
+        }
+        "revoked-session" => {
+            let body: RevokedSessionBody = parse(record)?;
+            let account = account_id(&body.account)?;
+            Entry::RevokedSession(RevokedSession { account, id, expires_ms: body.expires_ms })
+        }
         "repository" => {
             let body: RepositoryBody = parse(record)?;
             let branch = BASE64.decode(&body.default_branch).map_err(|error| damaged(record, error))?;
@@ -154,7 +214,14 @@ pub(super) fn read(record: &Record) -> Result<Entry, IdentityError> {
             let body: CredentialBody = parse(record)?;
             let (kind, secret) = read_secret(record, body.secret)?;
             let account = account_id(&body.account)?;
-            let public = Credential { id: body.id, account, user: body.user, kind, created_ms: body.created_ms };
+            let public = Credential {
+                id: body.id,
+                account,
+                user: body.user,
+                kind,
+                active: body.active,
+                created_ms: body.created_ms,
+            };
             Entry::Credential(StoredCredential { record_id: id, public, secret })
         }
         "tombstone" => {
@@ -183,6 +250,7 @@ pub(super) fn of_user(user: &User) -> Record {
         addresses: user.addresses.clone(),
         tags: user.tags.clone(),
         policies: PoliciesBody::of(&user.policies),
+        sessions_from_ms: user.sessions_from_ms,
         created_ms: user.created_ms,
     };
     record("user", user.id, format!("{}/{}", user.account, user.name.folded()), &body)
@@ -209,6 +277,7 @@ pub(super) fn of_role(role: &Role) -> Record {
         trust: role.trust.as_ref().map(ToString::to_string),
         tags: role.tags.clone(),
         policies: PoliciesBody::of(&role.policies),
+        sessions_from_ms: role.sessions_from_ms,
         created_ms: role.created_ms,
     };
     record("role", role.id, format!("{}/{}", role.account, role.name.folded()), &body)
@@ -232,6 +301,39 @@ pub(super) fn of_managed_policy(policy: &ManagedPolicy) -> Record {
         updated_ms: policy.updated_ms,
     };
     record("managed-policy", policy.id, format!("{}/{}", policy.account, policy.name.folded()), &body)
+}
+
+/// A device's record.
+pub(super) fn of_mfa_device(device: &StoredMfaDevice) -> Record {
+    let public = &device.public;
+    let body = MfaDeviceBody {
+        account: public.account.to_string(),
+        name: public.name.to_string(),
+        user: public.user,
+        seed: BASE64.encode(device.seed.expose_secret()),
+        enabled_ms: public.enabled_ms,
+        created_ms: public.created_ms,
+    };
+    record("mfa-device", public.id, format!("{}/{}", public.account, public.name.folded()), &body)
+}
+
+/// A provider's record.
+pub(super) fn of_oidc_provider(provider: &OidcProvider) -> Record {
+    let body = OidcProviderBody {
+        account: provider.account.to_string(),
+        issuer: provider.issuer.clone(),
+        client_ids: provider.client_ids.clone(),
+        thumbprints: provider.thumbprints.clone(),
+        tags: provider.tags.clone(),
+        created_ms: provider.created_ms,
+    };
+    record("oidc-provider", provider.id, format!("{}/{}", provider.account, provider.issuer), &body)
+}
+
+/// A revoked session's record.
+pub(super) fn of_revoked_session(session: &RevokedSession) -> Record {
+    let body = RevokedSessionBody { account: session.account.to_string(), expires_ms: session.expires_ms };
+    record("revoked-session", session.id, session.id.to_string(), &body)
 }
 
 /// A repository's record.
@@ -291,6 +393,7 @@ pub(super) fn of_credential(credential: &StoredCredential) -> Record {
         id: public.id.clone(),
         account: public.account.to_string(),
         user: public.user,
+        active: public.active,
         created_ms: public.created_ms,
         secret,
     };
@@ -356,6 +459,8 @@ struct UserBody {
     tags: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "PoliciesBody::is_empty")]
     policies: PoliciesBody,
+    #[serde(default)]
+    sessions_from_ms: i64,
     created_ms: i64,
 }
 
@@ -380,6 +485,8 @@ struct RoleBody {
     tags: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "PoliciesBody::is_empty")]
     policies: PoliciesBody,
+    #[serde(default)]
+    sessions_from_ms: i64,
     created_ms: i64,
 }
 
@@ -443,8 +550,45 @@ struct CredentialBody {
     account: String,
     #[serde(with = "uuid_text")]
     user: Uuid,
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    active: bool,
     created_ms: i64,
     secret: SecretBody,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+#[derive(Serialize, Deserialize)]
+struct MfaDeviceBody {
+    account: String,
+    name: String,
+    #[serde(with = "optional_uuid_text", default)]
+    user: Option<Uuid>,
+    seed: String,
+    enabled_ms: Option<i64>,
+    created_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OidcProviderBody {
+    account: String,
+    issuer: String,
+    client_ids: BTreeSet<String>,
+    thumbprints: Vec<String>,
+    tags: BTreeMap<String, String>,
+    created_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RevokedSessionBody {
+    account: String,
+    expires_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -187,8 +187,8 @@ pub struct NewCheckpoint {
     pub sweep_replaced_after_ms: i64,
 }
 
-/// 2: decisions share facts.
-const SCHEMA_VERSION: i64 = 2;
+/// 2: decisions share facts. 3: marks.
+const SCHEMA_VERSION: i64 = 3;
 
 /// SQLite's words. For PostgreSQL `BLOB` is `BYTEA`; nothing else differs.
 const SCHEMA: &[&str] = &[
@@ -212,6 +212,7 @@ const SCHEMA: &[&str] = &[
     "CREATE INDEX IF NOT EXISTS decision_by_time ON decision (at_ms)",
     "CREATE TABLE IF NOT EXISTS decision_facts (
         digest BLOB PRIMARY KEY, used_ms BIGINT NOT NULL, sealed BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS mark (name_digest BLOB PRIMARY KEY, sealed BLOB NOT NULL)",
 ];
 
 /// What a new catalog begins with.
@@ -403,6 +404,57 @@ impl Catalog {
         tx.commit().await.map_err(doing)?;
         self.faults.reach("records:after-commit");
         Ok(counter + 1)
+    }
+
+    /// Raises the mark of that name to `value` and keeps `note` with it; false, and nothing changed, where it is that high
+    /// already. Of several who try the same value, on whatever node, one succeeds. Marks are not counted as changes.
+    pub async fn advance_mark(&self, name: &str, value: i64, note: &[u8]) -> Result<bool, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "raising a mark", source };
+        let digest = digest_of(&self.digest_key, "mark", name.as_bytes());
+        let mut writer = self.writer.lock().await;
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;
+        let found = sqlx::query("SELECT sealed FROM mark WHERE name_digest = $1")
+            .bind(&digest)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(doing)?;
+        if let Some(row) = found
+            && self.open_mark(&digest, row.get(0))?.0 >= value
+        {
+            return Ok(false);
+        }
+        let mut plain = value.to_be_bytes().to_vec();
+        plain.extend_from_slice(note);
+        sqlx::query(
+            "INSERT INTO mark (name_digest, sealed) VALUES ($1, $2)
+             ON CONFLICT (name_digest) DO UPDATE SET sealed = excluded.sealed",
+        )
+        .bind(&digest)
+        .bind(seal_value(&self.key, &[b"mark", &digest], &plain))
+        .execute(&mut *tx)
+        .await
+        .map_err(doing)?;
+        tx.commit().await.map_err(doing)?;
+        Ok(true)
+    }
+
+    /// The mark of that name and its note.
+    pub async fn mark(&self, name: &str) -> Result<Option<(i64, Vec<u8>)>, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "reading a mark", source };
+        let digest = digest_of(&self.digest_key, "mark", name.as_bytes());
+        let query = sqlx::query("SELECT sealed FROM mark WHERE name_digest = $1").bind(&digest);
+        let row = match &self.readers {
+            Some(pool) => query.fetch_optional(pool).await.map_err(doing)?,
+            None => query.fetch_optional(&mut *self.writer.lock().await).await.map_err(doing)?,
+        };
+        row.map(|row| self.open_mark(&digest, row.get(0))).transpose()
+    }
+
+    fn open_mark(&self, digest: &[u8], sealed: &[u8]) -> Result<(i64, Vec<u8>), CatalogError> {
+        let damaged = |source| CatalogError::Unauthentic { table: "mark", source };
+        let plain = open_value(&self.key, &[b"mark", digest], sealed).map_err(damaged)?;
+        let (value, note) = plain.split_first_chunk::<8>().ok_or(damaged(SealError::Truncated))?;
+        Ok((i64::from_be_bytes(*value), note.to_vec()))
     }
 
     /// Announces a file before it is written, so that it is swept if nobody publishes it until `expires_ms`.
@@ -813,7 +865,7 @@ fn decision_place<'a>(id: &'a [u8; 16], digest: Option<&'a [u8]>) -> Vec<&'a [u8
     [&b"decision"[..], id].into_iter().chain(digest).collect()
 }
 
-/// Makes a catalog of schema version 1 one of version 2, whole or not at all.
+/// Makes a catalog of an older schema version one of [`SCHEMA_VERSION`], whole or not at all. New tables are there already.
 async fn upgrade(writer: &mut SqliteConnection, key: &Key) -> Result<(), CatalogError> {
     let doing = |source| CatalogError::Sql { doing: "upgrading the schema", source };
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;

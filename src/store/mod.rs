@@ -12,9 +12,10 @@ pub mod seal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use object_store::ObjectStoreExt;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
-use object_store::{ObjectStore, ObjectStoreExt};
+use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::names::AccountId;
@@ -25,6 +26,7 @@ use file::{
     SegmentWeight,
 };
 use keyring::{DataKeys, Keyring, KeyringError};
+use seal::Key;
 
 /// Where a store lies and how much memory it may use.
 pub struct StoreOptions {
@@ -79,6 +81,8 @@ pub struct Store {
     faults: Faults,
     /// Absent in memory.
     disk: Option<Arc<Disk>>,
+    /// Seals what is handed out and comes back, such as session tokens.
+    token_key: Key,
 }
 
 /// Where a store on disk lies.
@@ -135,32 +139,38 @@ impl Store {
         let is_old = database.try_exists().map_err(StoreError::DataFolder)?;
         let key = if is_old { keyring.catalog_key()? } else { keyring.create_catalog_key()? };
         let catalog = Catalog::open(Some(&database), &key, options.faults.clone()).await?;
+        let token_key = key.derive("tokens");
         let files = LocalFileSystem::new_with_prefix(&blobs).map_err(StoreError::Blobs)?.with_fsync(true);
-        let mut store =
-            Store::put_together(Arc::new(files), catalog, keyring, options.cache_bytes, options.clock, options.faults);
-        store.disk = Some(Arc::new(Disk { blobs, database }));
-        Ok(store)
+        let items = (options.cache_bytes / (64 << 10)).max(16) as usize;
+        let cache = Arc::new(BlockCache::with_weighter(items, options.cache_bytes, SegmentWeight));
+        let files = FileAccess { blobs: Arc::new(files), runtime: tokio::runtime::Handle::current(), cache };
+        Ok(Store {
+            files,
+            catalog,
+            keyring: Arc::new(keyring),
+            clock: options.clock,
+            faults: options.faults,
+            disk: Some(Arc::new(Disk { blobs, database })),
+            token_key,
+        })
     }
 
     /// A store that lives in memory: a full one, for tests.
     pub async fn in_memory(clock: Clock) -> Result<Store, StoreError> {
         let keyring = Keyring::in_memory();
-        let catalog = Catalog::open(None, &keyring.create_catalog_key()?, Faults::none()).await?;
-        Ok(Store::put_together(Arc::new(InMemory::new()), catalog, keyring, 64 << 20, clock, Faults::none()))
-    }
-
-    fn put_together(
-        blobs: Arc<dyn ObjectStore>,
-        catalog: Catalog,
-        keyring: Keyring,
-        cache_bytes: u64,
-        clock: Clock,
-        faults: Faults,
-    ) -> Store {
-        let items = (cache_bytes / (64 << 10)).max(16) as usize;
-        let cache = Arc::new(BlockCache::with_weighter(items, cache_bytes, SegmentWeight));
-        let files = FileAccess { blobs, runtime: tokio::runtime::Handle::current(), cache };
-        Store { files, catalog, keyring: Arc::new(keyring), clock, faults, disk: None }
+        let key = keyring.create_catalog_key()?;
+        let catalog = Catalog::open(None, &key, Faults::none()).await?;
+        let cache = Arc::new(BlockCache::with_weighter(1 << 10, 64 << 20, SegmentWeight));
+        let files = FileAccess { blobs: Arc::new(InMemory::new()), runtime: tokio::runtime::Handle::current(), cache };
+        Ok(Store {
+            files,
+            catalog,
+            keyring: Arc::new(keyring),
+            clock,
+            faults: Faults::none(),
+            disk: None,
+            token_key: key.derive("tokens"),
+        })
     }
 
     /// The rows.
@@ -176,6 +186,16 @@ impl Store {
     /// Where a test may let the process die.
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// Seals a token that is handed out. `purpose` is what it is for; one for another purpose does not open.
+    pub fn seal_token(&self, purpose: &str, plain: &[u8]) -> Vec<u8> {
+        seal::seal_value(&self.token_key, &[purpose.as_bytes()], plain)
+    }
+
+    /// Opens what [`Store::seal_token`] made; none for anything else.
+    pub fn open_token(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        seal::open_value(&self.token_key, &[purpose.as_bytes()], sealed).ok().map(Zeroizing::new)
     }
 
     /// Waits for a future from a thread that may block.

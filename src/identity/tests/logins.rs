@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::*;
+use crate::names::PolicyName;
 
 // C5: disabled stays disabled, whatever door and whatever credential, also a remembered one.
 #[tokio::test]
@@ -55,13 +56,19 @@ async fn a_session_ends_with_its_time_its_role_or_its_user() {
     let role = identity.create_role(account, &name("deploy")).await.unwrap();
     assert_eq!(role.arn(), "arn:aws:iam::111111111111:role/deploy");
     let session = Principal::Session(SessionPrincipal {
+        id: uuid::Uuid::from_u128(1),
         account: account.clone(),
         role_id: role.id,
         role: role.name.clone(),
         session_name: name("nightly"),
         source_identity: Some(name("alice")),
         original_user: Some(UserPrincipal::new(&user, None)),
+        on_behalf_of: None,
         tags: Default::default(),
+        transitive_tags: Default::default(),
+        policy: None,
+        mfa: false,
+        issued_ms: NOW_MS,
         expires_ms: NOW_MS + 1000,
     });
     assert_eq!(session.arn(), "arn:aws:sts::111111111111:assumed-role/deploy/nightly");
@@ -165,4 +172,143 @@ async fn guessing_from_an_address_is_slowed_down_and_a_success_resets_nothing() 
     assert!(host.login(&host.admin.git_user_name, password, "192.0.2.2").is_ok());
     host.clock.advance_ms(2_000);
     assert!(host.admin_login().is_ok());
+}
+
+fn role_session(host: &Setting, role: &Role, user: &User) -> SessionPrincipal {
+    SessionPrincipal {
+        id: uuid::Uuid::from_u128(7),
+        account: host.account.clone(),
+        role_id: role.id,
+        role: role.name.clone(),
+        session_name: name("nightly"),
+        source_identity: Some(name("alice")),
+        original_user: Some(UserPrincipal::new(user, None)),
+        on_behalf_of: None,
+        tags: [("team".to_string(), "a".to_string())].into(),
+        transitive_tags: ["team".to_string()].into(),
+        policy: Some("permit (principal, action, resource);".into()),
+        mfa: true,
+        issued_ms: NOW_MS,
+        expires_ms: NOW_MS + 1000,
+    }
+}
+
+// C3 D8
+#[tokio::test]
+async fn a_token_opens_with_its_own_key_only_and_until_the_session_ends() {
+    let host = setting().await;
+    let (identity, account) = (&host.identity, &host.account);
+    let user = host.user("alice").await;
+    let role = identity.create_role(account, &name("deploy")).await.unwrap();
+    let session = role_session(&host, &role, &user);
+    let made = identity.issue(&Principal::Session(session.clone())).unwrap();
+    assert!(made.access_key_id.starts_with("ASIA") && made.access_key_id.len() == 20);
+    let open = || identity.temporary_key(&made.access_key_id, &made.token);
+    let key = open().unwrap();
+    assert_eq!(key.principal, Principal::Session(session.clone()));
+    assert_eq!(key.secret.expose_secret(), made.secret.expose_secret());
+
+    // Another's key id, a changed token, a shortened one, something else.
+    let other = identity.issue(&Principal::Session(session.clone())).unwrap();
+    assert_eq!(identity.temporary_key(&other.access_key_id, &made.token).unwrap_err(), TokenFailure::Invalid);
+    for at in [0, 1, 40, made.token.len() / 2, made.token.len() - 2] {
+        let mut changed = made.token.clone().into_bytes();
+        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(changed).unwrap();
+        assert_eq!(identity.temporary_key(&made.access_key_id, &changed).unwrap_err(), TokenFailure::Invalid);
+    }
+    for token in ["", "AAAA", &made.token[..40], &"A".repeat(MAX_TOKEN_CHARS + 1)] {
+        assert_eq!(identity.temporary_key(&made.access_key_id, token).unwrap_err(), TokenFailure::Invalid);
+    }
+    let elsewhere = setting().await;
+    assert_eq!(elsewhere.identity.temporary_key(&made.access_key_id, &made.token).unwrap_err(), TokenFailure::Invalid);
+
+    host.clock.advance_ms(1000);
+    assert_eq!(open().unwrap_err(), TokenFailure::Expired);
+    host.clock.advance_ms(-1000);
+    // Of a second session, only the first ends when it is revoked.
+    let second = SessionPrincipal { id: uuid::Uuid::from_u128(8), ..session.clone() };
+    let second = identity.issue(&Principal::Session(second)).unwrap();
+    identity.revoke_session(account, session.id, session.expires_ms).await.unwrap();
+    assert_eq!(open().unwrap_err(), TokenFailure::Revoked);
+    assert!(!identity.is_active(&Principal::Session(session.clone())));
+    assert!(identity.temporary_key(&second.access_key_id, &second.token).is_ok());
+    // All of the role from before a time; those that begin then count.
+    identity.revoke_role_sessions(account, &role.name, NOW_MS + 1).await.unwrap();
+    assert_eq!(identity.temporary_key(&second.access_key_id, &second.token).unwrap_err(), TokenFailure::Revoked);
+    let later = |issued_ms| SessionPrincipal { id: uuid::Uuid::from_u128(9), issued_ms, ..session.clone() };
+    let third = Principal::Session(later(NOW_MS + 1));
+    assert!(identity.is_active(&third));
+    identity.revoke_user_sessions(account, &name("alice"), NOW_MS + 2).await.unwrap();
+    assert!(!identity.is_active(&third));
+    assert!(identity.is_active(&Principal::Session(later(NOW_MS + 2))));
+}
+
+#[tokio::test]
+async fn credentials_that_are_not_active_are_not_taken() {
+    let host = setting().await;
+    let (identity, account) = (&host.identity, &host.account);
+    let Principal::User(admin) = host.admin_login().unwrap() else { panic!("not a user") };
+    let id = admin.credential.clone().unwrap();
+    identity.set_credential_active(account, &name("admin"), &id, false).await.unwrap();
+    assert!(!identity.is_active(&Principal::User(admin.clone())));
+    assert_eq!(host.admin_login(), Err(LoginFailure::Wrong));
+    identity.set_credential_active(account, &name("admin"), &id, true).await.unwrap();
+    assert!(host.admin_login().is_ok());
+    let key = host.admin.access_key_id.clone();
+    identity.set_credential_active(account, &name("admin"), &key, false).await.unwrap();
+    assert!(identity.access_key(&key).is_none());
+    // Not somebody else's.
+    host.user("alice").await;
+    assert!(identity.set_credential_active(account, &name("alice"), &key, true).await.is_err());
+    assert!(identity.access_key(&key).is_none());
+}
+
+// C8
+#[tokio::test]
+async fn one_time_codes_are_taken_once() {
+    let host = setting().await;
+    let (identity, account) = (&host.identity, &host.account);
+    let user = host.user("alice").await;
+    let alice = UserPrincipal::new(&user, None);
+    let made = identity.create_mfa_device(account, &PolicyName::parse("phone").unwrap()).await.unwrap();
+    let serial = made.device.serial();
+    assert_eq!(serial, "arn:aws:iam::111111111111:mfa/phone");
+    let seed = secrecy::SecretSlice::from(base32_of(made.seed.expose_secret()));
+    let step = NOW_MS / 30_000;
+    let code = |step| super::super::totp::code_at(&seed, step);
+    let enable = |first: i64, second: i64| [code(first), code(second)];
+    let [first, second] = enable(step, step);
+    let refused = identity.enable_mfa_device(account, &name("alice"), &serial, [&first, &second]).await;
+    assert!(matches!(refused, Err(IdentityError::WrongCode)));
+    let [first, second] = enable(step - 1, step);
+    identity.enable_mfa_device(account, &name("alice"), &serial, [&first, &second]).await.unwrap();
+    assert!(identity.directory().has_mfa(user.id));
+
+    identity.check_code(&alice, &serial, &code(step)).await.unwrap();
+    assert!(matches!(identity.check_code(&alice, &serial, &code(step)).await, Err(IdentityError::WrongCode)));
+    assert!(matches!(identity.check_code(&alice, &serial, &code(step - 1)).await, Err(IdentityError::WrongCode)));
+    identity.check_code(&alice, &serial, &code(step + 1)).await.unwrap();
+    // Somebody else's device is none.
+    let bob = UserPrincipal::new(&host.user("bob").await, None);
+    host.clock.advance_ms(60_000);
+    assert!(matches!(identity.check_code(&bob, &serial, &code(step + 2)).await, Err(IdentityError::WrongCode)));
+    identity.check_code(&alice, &serial, &code(step + 2)).await.unwrap();
+    // Guesses are slowed down: after many, the right one is not taken either.
+    for guess in 0..50 {
+        let _ = identity.check_code(&alice, &serial, &format!("{guess:06}")).await;
+    }
+    assert!(identity.check_code(&alice, &serial, &code(step + 3)).await.is_err());
+    identity.deactivate_mfa_device(account, &name("alice"), &serial).await.unwrap();
+    assert!(!identity.directory().has_mfa(user.id));
+    identity.delete_mfa_device(account, &serial).await.unwrap();
+}
+
+fn base32_of(text: &str) -> Vec<u8> {
+    let bits = text.bytes().flat_map(|c| {
+        let value = super::super::password::BASE32.iter().position(|b| *b == c).unwrap();
+        (0..5).rev().map(move |bit| value >> bit & 1)
+    });
+    let bits: Vec<usize> = bits.collect();
+    bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |byte, bit| byte << 1 | *bit as u8)).collect()
 }
