@@ -11,7 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
-use crate::identity::{Directory, User};
+use super::authority::user_facts;
+use crate::identity::Directory;
 use crate::names::{AccountId, ObjectId};
 use crate::policy::{RefChangeFacts, UserFacts};
 use crate::repository::object::{CommitView, ObjectKind};
@@ -153,16 +154,6 @@ impl Reading<'_> {
     }
 }
 
-fn user_facts(directory: &Directory, user: &User) -> UserFacts {
-    UserFacts {
-        account: user.account.clone(),
-        name: user.name.clone(),
-        groups: directory.groups_of(&user.account, &user.name),
-        mfa_enrolled: false,
-        tags: user.tags.clone(),
-    }
-}
-
 /// The address in `Name <address> time zone`, as policies see it: percent-encoded where it is not UTF-8.
 fn address_of(ident: &[u8]) -> String {
     let from = ident.iter().position(|byte| *byte == b'<').map_or(0, |at| at + 1);
@@ -172,7 +163,8 @@ fn address_of(ident: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::authority::user_facts;
+use super::*;
 
     #[test]
     fn addresses_as_git_takes_them() {

@@ -204,6 +204,7 @@ impl GitHost for Lockgate {
         let door = match ctx.transport {
             super::Transport::Https => "https",
             super::Transport::Ssh => "ssh",
+            super::Transport::Api => "api",
         };
         let note = |decision| self.decisions.note(decision, directory.counter(), ctx.source, door, now_ms);
         let known = may(&Action::get_repository());

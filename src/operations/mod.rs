@@ -137,6 +137,8 @@ pub enum Transport {
     Https,
     /// SSH.
     Ssh,
+    /// The AWS wire protocols over HTTPS.
+    Api,
 }
 
 /// Who asks, through what, under which request id. Goes first in every operation.

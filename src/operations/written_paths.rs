@@ -7,7 +7,7 @@
 //! one was allowed to hold: for them a created ref is compared with what the default branch has.
 
 use super::OpContext;
-use super::authority::{decide_path, principal_facts, repository_facts};
+use super::authority::{decide_path, principal_facts, repository_facts, session_policy};
 use crate::identity::{Directory, RepositoryRecord};
 use crate::names::{ObjectId, RefName, escape_for_people};
 use crate::policy::{CompiledPolicies, Decision, PathRules};
@@ -53,7 +53,9 @@ impl<'a> PathAuthority<'a> {
         ctx: &'a OpContext,
         record: &'a RepositoryRecord,
     ) -> PathAuthority<'a> {
-        let rules = policies.path_rules(&principal_facts(directory, &ctx.principal), &repository_facts(record), None);
+        let session = session_policy(&ctx.principal);
+        let principal = principal_facts(directory, &ctx.principal);
+        let rules = policies.path_rules(&principal, &repository_facts(record), session.as_deref());
         PathAuthority { policies, directory, ctx, record, rules }
     }
 

@@ -213,6 +213,11 @@ impl SessionPolicy {
         Ok(session)
     }
 
+    /// What stands for a text that does not compile.
+    pub fn permitting_nothing(source: &str) -> SessionPolicy {
+        SessionPolicy { index: LayerIndex::default(), texts: BTreeMap::new(), source: source.to_owned() }
+    }
+
     /// The text that was compiled.
     pub fn source(&self) -> &str {
         &self.source
