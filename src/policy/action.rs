@@ -202,4 +202,40 @@ mod tests {
         }
         assert!(n_found >= 12);
     }
+
+    // The API's operations, each with an action of its name: a call whose action is missing could not be permitted.
+    #[test]
+    fn each_operation_of_codecommit_is_an_action() {
+        let operations: Vec<&str> = CODECOMMIT_OPERATIONS.split_whitespace().collect();
+        assert_eq!(operations.len(), 80);
+        for operation in operations {
+            assert!(Action::parse(&format!("codecommit:{operation}")).is_ok(), "{operation}");
+        }
+    }
+
+    /// CodeCommit's API of 2015-04-13, from its service model.
+    const CODECOMMIT_OPERATIONS: &str = "
+        AssociateApprovalRuleTemplateWithRepository BatchAssociateApprovalRuleTemplateWithRepositories
+        BatchDescribeMergeConflicts BatchDisassociateApprovalRuleTemplateFromRepositories BatchGetCommits
+        BatchGetRepositories CreateApprovalRuleTemplate CreateBranch CreateCommit CreatePullRequest
+        CreatePullRequestApprovalRule CreateRepository CreateUnreferencedMergeCommit
+        DeleteApprovalRuleTemplate DeleteBranch DeleteCommentContent DeleteFile
+        DeletePullRequestApprovalRule DeleteRepository DescribeMergeConflicts DescribePullRequestEvents
+        DisassociateApprovalRuleTemplateFromRepository EvaluatePullRequestApprovalRules
+        GetApprovalRuleTemplate GetBlob GetBlobDifferences GetBranch GetComment GetCommentReactions
+        GetCommentsForComparedCommit GetCommentsForPullRequest GetCommit GetDifferences GetFile GetFolder
+        GetMergeCommit GetMergeConflicts GetMergeOptions GetPullRequest GetPullRequestApprovalStates
+        GetPullRequestOverrideState GetRepository GetRepositoryTriggers ListApprovalRuleTemplates
+        ListAssociatedApprovalRuleTemplatesForRepository ListBranches ListFileCommitHistory ListPullRequests
+        ListRepositories ListRepositoriesForApprovalRuleTemplate ListTagsForResource
+        MergeBranchesByFastForward MergeBranchesBySquash MergeBranchesByThreeWay
+        MergePullRequestByFastForward MergePullRequestBySquash MergePullRequestByThreeWay
+        OverridePullRequestApprovalRules PostCommentForComparedCommit PostCommentForPullRequest
+        PostCommentReply PutCommentReaction PutFile PutRepositoryTriggers TagResource TestRepositoryTriggers
+        UntagResource UpdateApprovalRuleTemplateContent UpdateApprovalRuleTemplateDescription
+        UpdateApprovalRuleTemplateName UpdateComment UpdateDefaultBranch
+        UpdatePullRequestApprovalRuleContent UpdatePullRequestApprovalState UpdatePullRequestDescription
+        UpdatePullRequestStatus UpdatePullRequestTitle UpdateRepositoryDescription
+        UpdateRepositoryEncryptionKey UpdateRepositoryName
+    ";
 }
