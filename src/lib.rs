@@ -8,7 +8,11 @@ pub mod server;
 
 pub mod transport;
 
+pub mod api;
+
 pub mod operations;
+
+pub mod sigv4;
 
 pub mod identity;
 pub mod policy;

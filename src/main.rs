@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    lockgate::cli::main(std::env::args_os(), lockgate::operations::open_host)
+    lockgate::cli::main(std::env::args_os(), lockgate::server::open_inside)
 }

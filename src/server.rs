@@ -13,9 +13,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::api::{Api, ApiDoor};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::operations::{Host, Listening};
+use crate::operations::lockgate::Lockgate;
+use crate::operations::{ApiService, Host, Listening};
 use crate::transport::https::HttpsServer;
 use crate::transport::ssh::{SshServer, host_key};
 use crate::transport::tls::{TlsError, TlsKeys};
@@ -28,7 +30,22 @@ use data_lock::{DataLock, LockError};
 
 /// Opens the inside for a configuration, under the data folder's lock. Called on a thread that may block, within the
 /// runtime.
-pub type OpenHost = fn(&Config, Clock) -> Result<Arc<dyn Host>, Box<dyn std::error::Error + Send + Sync>>;
+pub type OpenHost = fn(&Config, Clock) -> Result<Inside, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What lies behind the doors.
+pub struct Inside {
+    /// Git and administration.
+    pub host: Arc<dyn Host>,
+    /// The API; none where there is only Git.
+    pub api: Option<Arc<dyn ApiService>>,
+}
+
+/// Opens everything for a configuration.
+pub fn open_inside(config: &Config, clock: Clock) -> Result<Inside, Box<dyn std::error::Error + Send + Sync>> {
+    let lockgate = Lockgate::open(config, clock)?;
+    let api = Api::new(lockgate.clone())?;
+    Ok(Inside { host: Arc::new(lockgate), api: Some(Arc::new(ApiDoor(Arc::new(api)))) })
+}
 
 /// Runs the server until SIGTERM or SIGINT. `ready` is called once both doors accept.
 pub async fn serve(config: Config, open: OpenHost, ready: impl FnOnce(&Listening)) -> Result<(), ServeError> {
@@ -74,7 +91,7 @@ pub async fn serve_until(
 
     let config = Arc::new(config);
     let opening = config.clone();
-    let host = tokio::task::spawn_blocking(move || open(&opening, Clock::System))
+    let Inside { host, api } = tokio::task::spawn_blocking(move || open(&opening, Clock::System))
         .await
         .map_err(|error| ServeError::Open(Box::new(error)))?
         .map_err(ServeError::Open)?;
@@ -87,7 +104,10 @@ pub async fn serve_until(
     host.started();
     let stopping = host.clone();
 
-    let doors = Doors::new(host.clone(), &config.limits);
+    let mut doors = Doors::new(host.clone(), &config.limits);
+    if let Some(api) = api {
+        doors = doors.with_api(api);
+    }
     let https_server = HttpsServer::new(doors.clone(), tls.server_config()?);
     let ssh_server = SshServer::new(doors.clone(), host_key);
     let admin = admin_socket::listen(&config.data, host, stop.clone())
@@ -250,7 +270,7 @@ mod tests {
     use crate::operations::admin::{
         AccountCommand, AdminCommand, AdminFailure, AdminHost, AdminReply, AdminRequest, RepoCommand,
     };
-    use crate::operations::{AuthFailure, GitHost, GitRefusal, GitSession, GitTransfer, OpContext};
+    use crate::operations::{AuthFailure, GitHost, GitRefusal, GitRequest, GitSession, GitTransfer, OpContext};
 
     /// A host that lets nobody in and answers administrators.
     struct Empty;
@@ -258,7 +278,7 @@ mod tests {
     impl Host for Empty {}
 
     impl GitHost for Empty {
-        fn authenticate_git(&self, _: &str, _: &str, _: IpAddr) -> Result<Principal, AuthFailure> {
+        fn authenticate_git(&self, _: &str, _: &str, _: &GitRequest, _: IpAddr) -> Result<Principal, AuthFailure> {
             Err(AuthFailure::Wrong)
         }
         fn authenticate_ssh_key(&self, _: &russh::keys::PublicKey, _: &str, _: IpAddr) -> Option<Principal> {
@@ -290,8 +310,8 @@ mod tests {
         }
     }
 
-    fn open(_: &Config, _: Clock) -> Result<Arc<dyn Host>, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(Arc::new(Empty))
+    fn open(_: &Config, _: Clock) -> Result<Inside, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Inside { host: Arc::new(Empty), api: None })
     }
 
     fn mode(path: &Path) -> u32 {

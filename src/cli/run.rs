@@ -78,7 +78,7 @@ fn in_process(
         .build()
         .map_err(|error| AdminFailure::from_error(&error))?;
     let run = move || {
-        let host = open(&config, Clock::System).map_err(|error| AdminFailure::from_error(&*error))?;
+        let host = open(&config, Clock::System).map_err(|error| AdminFailure::from_error(&*error))?.host;
         host.administer(request, &mut |line| output.progress(line))
     };
     runtime

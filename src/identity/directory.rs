@@ -163,6 +163,11 @@ impl Directory {
         self.accounts.get(account)?.users.get(folded)
     }
 
+    /// The account of a long-term access key; none where there is no such key.
+    pub fn account_of_access_key(&self, id: &str) -> Option<&AccountId> {
+        self.by_access_key.get(id).map(|credential| &credential.public.account)
+    }
+
     /// Sessions that were revoked one by one.
     pub(super) fn revoked_sessions(&self) -> impl Iterator<Item = &RevokedSession> {
         self.revoked_sessions.values()

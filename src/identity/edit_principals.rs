@@ -1,6 +1,7 @@
 //! Changes of accounts, users, groups and roles, and the first start.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -32,6 +33,36 @@ pub struct AdminCredentials {
     pub git_user_name: String,
     /// Its password.
     pub git_password: SecretString,
+}
+
+/// What of a role is to be changed; none leaves a thing as it is.
+#[derive(Debug, Clone, Default)]
+pub struct RoleChange {
+    /// The longest a session may last.
+    pub max_session_seconds: Option<u32>,
+    /// A line for people; an empty one takes it away.
+    pub description: Option<String>,
+    /// The document that says who may assume it.
+    pub trust: Option<Arc<str>>,
+    /// Tags, all of them.
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+impl RoleChange {
+    fn apply(&self, role: &mut Role) {
+        if let Some(seconds) = self.max_session_seconds {
+            role.max_session_seconds = seconds;
+        }
+        if let Some(text) = &self.description {
+            role.description = (!text.is_empty()).then(|| text.clone());
+        }
+        if let Some(document) = &self.trust {
+            role.trust = Some(document.clone());
+        }
+        if let Some(tags) = &self.tags {
+            role.tags = tags.clone();
+        }
+    }
 }
 
 /// What an account's starter policies name.
@@ -109,6 +140,17 @@ impl Identity {
         name: &PrincipalName,
         groups: &[PrincipalName],
     ) -> Result<User, IdentityError> {
+        self.create_tagged_user(account, name, groups, BTreeMap::new()).await
+    }
+
+    /// [`Identity::create_user`] with tags.
+    pub async fn create_tagged_user(
+        &self,
+        account: &AccountId,
+        name: &PrincipalName,
+        groups: &[PrincipalName],
+        tags: BTreeMap<String, String>,
+    ) -> Result<User, IdentityError> {
         let now_ms = self.now_ms();
         self.change(|directory| {
             check_name_free(directory, NameKind::User, account, name)?;
@@ -118,7 +160,7 @@ impl Identity {
             }
             joined.sort();
             joined.dedup();
-            let user = new_user(account, name, joined, now_ms);
+            let user = User { tags: tags.clone(), ..new_user(account, name, joined, now_ms) };
             Ok((put(vec![records::of_user(&user)]), user))
         })
         .await
@@ -240,10 +282,20 @@ impl Identity {
 
     /// Makes a role with sessions of at most an hour.
     pub async fn create_role(&self, account: &AccountId, name: &PrincipalName) -> Result<Role, IdentityError> {
+        self.create_role_with(account, name, RoleChange::default()).await
+    }
+
+    /// Makes a role; what `with` leaves out is as [`Identity::create_role`] makes it.
+    pub async fn create_role_with(
+        &self,
+        account: &AccountId,
+        name: &PrincipalName,
+        with: RoleChange,
+    ) -> Result<Role, IdentityError> {
         let now_ms = self.now_ms();
         self.change(|directory| {
             check_name_free(directory, NameKind::Role, account, name)?;
-            let role = Role {
+            let mut role = Role {
                 id: Uuid::now_v7(),
                 account: account.clone(),
                 name: name.clone(),
@@ -255,6 +307,22 @@ impl Identity {
                 sessions_from_ms: 0,
                 created_ms: now_ms,
             };
+            with.apply(&mut role);
+            Ok((put(vec![records::of_role(&role)]), role))
+        })
+        .await
+    }
+
+    /// Changes a role, and gives it as it is then.
+    pub async fn change_role(
+        &self,
+        account: &AccountId,
+        name: &PrincipalName,
+        change: RoleChange,
+    ) -> Result<Role, IdentityError> {
+        self.change(|directory| {
+            let mut role = find_role(directory, account, name)?.clone();
+            change.apply(&mut role);
             Ok((put(vec![records::of_role(&role)]), role))
         })
         .await

@@ -39,9 +39,12 @@ use crate::store::catalog::{CatalogError, RecordBatch};
 pub use credential::{AccessKey, Credential, CredentialKind, NewAccessKey, NewGitCredential, SigningKeyInfo};
 pub use directory::{Directory, Holder};
 pub use edit_policies::MAX_POLICY_VERSIONS;
-pub use edit_principals::AdminCredentials;
+pub use edit_principals::{AdminCredentials, RoleChange};
 pub use edit_sessions::NewMfaDevice;
-pub use entries::{Account, Group, HeldPolicies, ManagedPolicy, NameKind, PolicyVersion, RepositoryRecord, Role, User};
+pub use entries::{
+    Account, Group, HeldPolicies, ManagedPolicy, MfaDevice, NameKind, OidcProvider, PolicyVersion, RepositoryRecord,
+    Role, User,
+};
 pub use error::IdentityError;
 pub use login::LoginFailure;
 pub use principal::{Principal, SessionPrincipal, UserPrincipal, UserSession};

@@ -15,7 +15,7 @@ pub enum Principal {
     /// A user with a credential of its own.
     User(UserPrincipal),
     /// Someone who has assumed a role, for a while.
-    Session(SessionPrincipal),
+    Session(Box<SessionPrincipal>),
     /// A part of Lockgate that acts for itself, such as `pipeline.lockgate`.
     Service(String),
 }

@@ -156,7 +156,7 @@ impl Who {
     fn principal(self) -> Option<Principal> {
         match self {
             Who::User(user) => user.principal().map(Principal::User),
-            Who::Role(session) => session.principal().map(Principal::Session),
+            Who::Role(session) => session.principal().map(|session| Principal::Session(Box::new(session))),
         }
     }
 }

@@ -163,8 +163,7 @@ fn address_of(ident: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::authority::user_facts;
-use super::*;
+    use super::*;
 
     #[test]
     fn addresses_as_git_takes_them() {

@@ -8,25 +8,29 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
+use uuid::Uuid;
 
 use super::admin::{AdminFailure, AdminHost, AdminReply, AdminRequest, ImportSource};
 use super::administration::{self, AdminContext};
 use super::authority::{decide_repository, record_of};
 use super::decision_log::DecisionLog;
 use super::git_push::{self, PushError};
+use super::last_used::LastUses;
 use super::policies::Policies;
 use super::{
-    AuthFailure, GitHost, GitMode, GitRefusal, GitService, GitSession, GitTransfer, Host, Listening, OpContext,
-    RepositoryPath, TransferError, git_pull, import, policy_watch,
+    AuthFailure, GitHost, GitMode, GitRefusal, GitRequest, GitService, GitSession, GitTransfer, Host, Listening,
+    OpContext, RepositoryPath, TransferError, git_pull, import, policy_watch,
 };
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::{AdminCredentials, Identity, LoginFailure, Principal, RepositoryRecord};
 use crate::jobs::{Upkeep, sweep_hourly};
-use crate::policy::Action;
+use crate::names::AccountId;
+use crate::policy::{Action, DecisionRecord, explain};
 use crate::protocol::Version;
 use crate::repository::handle::{Repository, RepositoryError};
 use crate::repository::pack::ingest::IngestLimits;
+use crate::sigv4::{GitPassword, SignatureError, SigningKeys};
 use crate::store::faults::Faults;
 use crate::store::{Store, StoreOptions};
 
@@ -44,6 +48,8 @@ pub struct Lockgate {
     repositories: Arc<Repositories>,
     upkeep: Upkeep,
     decisions: DecisionLog,
+    last_uses: LastUses,
+    signing_keys: Arc<SigningKeys>,
     settings: Arc<Settings>,
     listening: Arc<OnceLock<Listening>>,
 }
@@ -54,11 +60,6 @@ struct Settings {
     keys_dir: PathBuf,
     region: String,
     ingest: IngestLimits,
-}
-
-/// Opens everything for a configuration, and makes it at the first start. Blocks, inside a runtime.
-pub fn open_host(config: &Config, clock: Clock) -> Result<Arc<dyn Host>, Failure> {
-    Ok(Arc::new(Lockgate::open(config, clock)?))
 }
 
 impl Lockgate {
@@ -102,8 +103,11 @@ impl Lockgate {
         let policies = Policies::open(&store, &identity)?;
         policies.first_start(&settings.policies_dir, &config.account_id, &store, &identity)?;
         let decisions = DecisionLog::new(store.clone());
+        let last_uses = LastUses::new(store.clone());
         let host = Lockgate {
             decisions,
+            last_uses,
+            signing_keys: Arc::default(),
             store,
             identity,
             policies,
@@ -114,6 +118,7 @@ impl Lockgate {
         };
         tokio::spawn(sweep_hourly(host.store.clone(), config.keep_decisions_ms));
         tokio::spawn(host.decisions.clone().write_regularly());
+        tokio::spawn(host.last_uses.clone().write_regularly());
         Ok(host)
     }
 
@@ -135,6 +140,32 @@ impl Lockgate {
     /// What is allowed.
     pub fn policies(&self) -> &Policies {
         &self.policies
+    }
+
+    /// Decisions about reads.
+    pub fn decisions(&self) -> &DecisionLog {
+        &self.decisions
+    }
+
+    /// Signing keys in use, of the API and of Git's signed passwords.
+    pub fn signing_keys(&self) -> &Arc<SigningKeys> {
+        &self.signing_keys
+    }
+
+    /// When access keys were used last.
+    pub fn last_uses(&self) -> &LastUses {
+        &self.last_uses
+    }
+
+    /// A recorded decision as JSON, for those of its caller's or its resource's account; none where there is none of theirs.
+    /// Blocks.
+    pub fn explain_decision(&self, id: Uuid, account: &AccountId) -> Result<Option<String>, Failure> {
+        let found = self.store.wait(self.store.catalog().decision(&id.into_bytes()))?;
+        let Some(found) = found else { return Ok(None) };
+        let record = DecisionRecord::decode(&found.body, found.facts.as_deref())?;
+        let Some(facts) = &record.facts else { return Ok(None) };
+        let theirs = facts.owner == account.as_str() || facts.caller.as_deref() == Some(account.as_str());
+        Ok(theirs.then(|| explain(&record, None).json.to_string()))
     }
 
     /// What a pushed pack may be at most.
@@ -166,8 +197,86 @@ impl Lockgate {
     }
 }
 
+impl Lockgate {
+    /// Checks a signed password. Wrong ones are not slowed down: a signature cannot be guessed.
+    fn authenticate_signed(&self, signed: &GitPassword, request: &GitRequest) -> Result<Principal, AuthFailure> {
+        let (principal, secret) = match &signed.token {
+            Some(token) => match self.identity.temporary_key(&signed.access_key_id, token) {
+                Ok(key) => (key.principal, key.secret),
+                Err(_) => return Err(AuthFailure::Wrong),
+            },
+            None => match self.identity.access_key(&signed.access_key_id) {
+                Some(key) => (key.principal, key.secret),
+                None => return Err(AuthFailure::Wrong),
+            },
+        };
+        // `git-remote-codecommit` signs the host with its port, the credential helper without.
+        let bare = match request.host.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(host.to_owned()),
+            _ => None,
+        };
+        let hosts: Vec<String> = [Some(request.host.clone()), bare].into_iter().flatten().collect();
+        let paths = [request.path.clone()];
+        let now = self.store.clock().now_seconds();
+        let region = self.settings.region.as_str();
+        // A password does not say its region.
+        let regions = [region].into_iter().chain(REGIONS.iter().copied().filter(|other| *other != region));
+        for region in regions {
+            match signed.verify(&secret, &hosts, &paths, region, &self.signing_keys, request.is_first, now) {
+                Ok(()) => return Ok(principal),
+                Err(SignatureError::Mismatch(_)) => {}
+                Err(error) => {
+                    tracing::info!(%error, key = signed.access_key_id, "refused a signed password");
+                    return Err(AuthFailure::Wrong);
+                }
+            }
+        }
+        Err(AuthFailure::Wrong)
+    }
+}
+
+/// The regions that AWS's clients know for CodeCommit, and so may sign for.
+const REGIONS: &[&str] = &[
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+    "ca-central-1",
+    "sa-east-1",
+    "eu-central-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "eu-north-1",
+    "eu-south-1",
+    "ap-east-1",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "af-south-1",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "us-gov-east-1",
+    "us-gov-west-1",
+];
+
 impl GitHost for Lockgate {
-    fn authenticate_git(&self, user: &str, password: &str, source: IpAddr) -> Result<Principal, AuthFailure> {
+    fn authenticate_git(
+        &self,
+        user: &str,
+        password: &str,
+        request: &GitRequest,
+        source: IpAddr,
+    ) -> Result<Principal, AuthFailure> {
+        if let Some(signed) = GitPassword::parse(user, password) {
+            return self.authenticate_signed(&signed, request);
+        }
         self.identity.authenticate_git(user, password, source).map_err(|failure| match failure {
             LoginFailure::Wrong => AuthFailure::Wrong,
             LoginFailure::TooMany { retry_after_seconds } => AuthFailure::TooMany { retry_after_seconds },
@@ -201,11 +310,7 @@ impl GitHost for Lockgate {
         let policies = self.policies.with(&directory, &self.settings.region);
         let now_ms = self.store.clock().now_ms();
         let may = |action: &Action| decide_repository(&policies, &directory, ctx, action, &record, now_ms);
-        let door = match ctx.transport {
-            super::Transport::Https => "https",
-            super::Transport::Ssh => "ssh",
-            super::Transport::Api => "api",
-        };
+        let door = ctx.transport.as_str();
         let note = |decision| self.decisions.note(decision, directory.counter(), ctx.source, door, now_ms);
         let known = may(&Action::get_repository());
         if !known.allowed {
@@ -279,6 +384,10 @@ impl Host for Lockgate {
     fn stopping(&self) {
         if let Err(error) = self.store.wait(self.decisions.write()) {
             tracing::error!(error = &error as &dyn std::error::Error, "decisions about reads could not be recorded");
+        }
+        if let Err(error) = self.store.wait(self.last_uses.write()) {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "the last use of access keys could not be recorded");
         }
     }
 

@@ -16,18 +16,19 @@ use crate::names::{AccountId, RepositoryName};
 
 pub mod admin;
 pub mod administration;
-mod authority;
+pub mod authority;
+pub mod authorize;
 mod commit_facts;
 mod decision_log;
 pub mod git_pull;
 pub mod git_push;
 pub mod import;
+pub mod last_used;
 pub mod lockgate;
 pub mod policies;
 mod policy_watch;
+pub mod sessions;
 mod written_paths;
-
-pub use lockgate::open_host;
 
 #[cfg(test)]
 mod tests;
@@ -117,6 +118,17 @@ pub enum GitMode {
     Stateful,
 }
 
+/// What a signed password may have been signed for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitRequest {
+    /// The `Host` header, with the port if it has one.
+    pub host: String,
+    /// The repository's path as it was asked for, without what Git adds: `/v1/repos/shop`.
+    pub path: String,
+    /// Whether the request begins a conversation; later ones come with the password of the first.
+    pub is_first: bool,
+}
+
 /// One Git request as a door understood it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitSession {
@@ -139,6 +151,17 @@ pub enum Transport {
     Ssh,
     /// The AWS wire protocols over HTTPS.
     Api,
+}
+
+impl Transport {
+    /// The word for it in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Transport::Https => "https",
+            Transport::Ssh => "ssh",
+            Transport::Api => "api",
+        }
+    }
 }
 
 /// Who asks, through what, under which request id. Goes first in every operation.
@@ -201,8 +224,14 @@ pub enum TransferError {
 
 /// Git as the doors see it. All methods block.
 pub trait GitHost: Send + Sync + 'static {
-    /// Checks Git credentials from HTTP Basic. `source` is for rate limits and the record.
-    fn authenticate_git(&self, user: &str, password: &str, source: IpAddr) -> Result<Principal, AuthFailure>;
+    /// Checks Git credentials from HTTP Basic, the signed ones among them. `source` is for rate limits and the record.
+    fn authenticate_git(
+        &self,
+        user: &str,
+        password: &str,
+        request: &GitRequest,
+        source: IpAddr,
+    ) -> Result<Principal, AuthFailure>;
 
     /// Whom an SSH key belongs to, for the SSH user name given. Says nothing about whether the peer holds the key:
     /// the caller makes it an identity only after it has verified a signature (attack checklist C1).
@@ -216,6 +245,62 @@ pub trait GitHost: Send + Sync + 'static {
 
     /// Asks database, blob store and keyring whether they answer; the text says which does not.
     fn health(&self) -> Result<(), String>;
+}
+
+/// The head of a request to the API.
+#[derive(Debug, Clone)]
+pub struct ApiHead {
+    /// `POST`
+    pub method: String,
+    /// The path, not decoded.
+    pub path: String,
+    /// What follows the `?`, not decoded.
+    pub query: Option<String>,
+    /// Names in lower case, in the order in which they came.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The peer's address.
+    pub source: IpAddr,
+    /// Fresh for each request.
+    pub request_id: Uuid,
+}
+
+impl ApiHead {
+    /// The first header of that name, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(other, _)| other == name);
+        found.and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+}
+
+/// An answer of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Whether the client has proven who it is.
+    pub is_proven: bool,
+}
+
+/// The API as a door sees it. All methods block.
+pub trait ApiService: Send + Sync + 'static {
+    /// Looks at a head: whose key is said to have signed it. Refuses before any of the body is read.
+    fn begin(&self, head: ApiHead) -> Result<Box<dyn ApiCall>, ApiAnswer>;
+}
+
+/// A request whose head names a key that is known. Nobody has proven anything yet.
+pub trait ApiCall: Send {
+    /// The longest body that is taken.
+    fn max_body_bytes(&self) -> usize;
+
+    /// What the client reads whose body is longer.
+    fn too_long(&self) -> ApiAnswer;
+
+    /// Checks the signature over head and body, decides, acts.
+    fn finish(self: Box<Self>, body: Vec<u8>) -> ApiAnswer;
 }
 
 /// A Git service that was allowed to begin.

@@ -204,7 +204,7 @@ impl AttachedDocument {
         }
         let is_json = self.text.trim_start().starts_with('{');
         let compiled = with_deep_stack(|| {
-            let policies = if is_json { self.from_iam(region) } else { self.from_cedar() }?;
+            let policies = if is_json { self.read_iam(region) } else { self.read_cedar() }?;
             let mut findings = Findings::default();
             policies.iter().for_each(|policy| policy.check_layer(&mut findings));
             validate(&policies.iter().collect::<Vec<_>>(), &mut findings);
@@ -217,7 +217,7 @@ impl AttachedDocument {
         }
     }
 
-    fn from_iam(&self, region: &str) -> Result<Vec<ParsedPolicy>, Vec<Problem>> {
+    fn read_iam(&self, region: &str) -> Result<Vec<ParsedPolicy>, Vec<Problem>> {
         let principal = match self.to.clone() {
             AttachedTo::User(name) => ImportFor::User(name),
             AttachedTo::Group(name) => ImportFor::Group(name),
@@ -242,7 +242,7 @@ impl AttachedDocument {
             .collect()
     }
 
-    fn from_cedar(&self) -> Result<Vec<ParsedPolicy>, Vec<Problem>> {
+    fn read_cedar(&self) -> Result<Vec<ParsedPolicy>, Vec<Problem>> {
         let text: &str = &self.text;
         if let Err(over) = bounds::check(text) {
             return Err(vec![Problem::at(&self.name, text, over.offset, over.message)]);

@@ -10,12 +10,15 @@ pub struct Faults {
     meanwhile: Option<Meanwhile>,
 }
 
+#[cfg(test)]
+type Happening = Box<dyn FnOnce() + Send>;
+
 /// What happens in between, once.
 #[cfg(test)]
 #[derive(Clone)]
 struct Meanwhile {
     point: &'static str,
-    what: Arc<parking_lot::Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+    what: Arc<parking_lot::Mutex<Option<Happening>>>,
 }
 
 #[cfg(test)]
@@ -33,7 +36,9 @@ impl Faults {
 
     /// The process aborts where `point` is reached.
     pub fn crash_at(point: &str) -> Faults {
-        Faults { crash_at: Some(point.into()), ..Faults::default() }
+        let mut faults = Faults::none();
+        faults.crash_at = Some(point.into());
+        faults
     }
 
     /// What is given to [`Faults::meanwhile`] happens when `point` is reached next.

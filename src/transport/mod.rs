@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Limits;
-use crate::operations::{GitHost, GitTransfer, TransferError};
+use crate::operations::{ApiService, GitHost, GitTransfer, TransferError};
 
 pub mod activity;
 pub mod admission;
@@ -38,6 +38,8 @@ mod tests;
 pub struct Doors {
     /// The inside.
     pub host: Arc<dyn GitHost>,
+    /// The API; none where there is only Git.
+    pub api: Option<Arc<dyn ApiService>>,
     /// Bounds from the configuration.
     pub limits: Arc<Limits>,
     /// The table of connections.
@@ -54,12 +56,18 @@ impl Doors {
     pub fn new(host: Arc<dyn GitHost>, limits: &Limits) -> Doors {
         Doors {
             host,
+            api: None,
             admission: admission::Admission::new(limits),
             stopping: CancellationToken::new(),
             connections: TaskTracker::new(),
             transfers: Arc::new(Semaphore::new(limits.transfers as usize)),
             limits: Arc::new(limits.clone()),
         }
+    }
+
+    /// The same doors, and one more for the API.
+    pub fn with_api(self, api: Arc<dyn ApiService>) -> Doors {
+        Doors { api: Some(api), ..self }
     }
 
     /// Accepts connections until the server stops; `serve` has each until its end.

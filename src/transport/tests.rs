@@ -37,7 +37,13 @@ struct GitPrograms {
 }
 
 impl GitHost for GitPrograms {
-    fn authenticate_git(&self, user: &str, password: &str, _source: IpAddr) -> Result<Principal, AuthFailure> {
+    fn authenticate_git(
+        &self,
+        user: &str,
+        password: &str,
+        _request: &crate::operations::GitRequest,
+        _source: IpAddr,
+    ) -> Result<Principal, AuthFailure> {
         match (user, password) {
             (USER, PASSWORD) => Ok(principal()),
             ("flood", _) => Err(AuthFailure::TooMany { retry_after_seconds: 7 }),

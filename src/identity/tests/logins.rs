@@ -55,7 +55,7 @@ async fn a_session_ends_with_its_time_its_role_or_its_user() {
     let user = host.user("alice").await;
     let role = identity.create_role(account, &name("deploy")).await.unwrap();
     assert_eq!(role.arn(), "arn:aws:iam::111111111111:role/deploy");
-    let session = Principal::Session(SessionPrincipal {
+    let session = Principal::Session(Box::new(SessionPrincipal {
         id: uuid::Uuid::from_u128(1),
         account: account.clone(),
         role_id: role.id,
@@ -70,7 +70,7 @@ async fn a_session_ends_with_its_time_its_role_or_its_user() {
         mfa: false,
         issued_ms: NOW_MS,
         expires_ms: NOW_MS + 1000,
-    });
+    }));
     assert_eq!(session.arn(), "arn:aws:sts::111111111111:assumed-role/deploy/nightly");
     assert_eq!(session.entity_id(), "111111111111/deploy/nightly");
     assert!(identity.is_active(&session));
@@ -201,15 +201,15 @@ async fn a_token_opens_with_its_own_key_only_and_until_the_session_ends() {
     let user = host.user("alice").await;
     let role = identity.create_role(account, &name("deploy")).await.unwrap();
     let session = role_session(&host, &role, &user);
-    let made = identity.issue(&Principal::Session(session.clone())).unwrap();
+    let made = identity.issue(&Principal::Session(Box::new(session.clone()))).unwrap();
     assert!(made.access_key_id.starts_with("ASIA") && made.access_key_id.len() == 20);
     let open = || identity.temporary_key(&made.access_key_id, &made.token);
     let key = open().unwrap();
-    assert_eq!(key.principal, Principal::Session(session.clone()));
+    assert_eq!(key.principal, Principal::Session(Box::new(session.clone())));
     assert_eq!(key.secret.expose_secret(), made.secret.expose_secret());
 
     // Another's key id, a changed token, a shortened one, something else.
-    let other = identity.issue(&Principal::Session(session.clone())).unwrap();
+    let other = identity.issue(&Principal::Session(Box::new(session.clone()))).unwrap();
     assert_eq!(identity.temporary_key(&other.access_key_id, &made.token).unwrap_err(), TokenFailure::Invalid);
     for at in [0, 1, 40, made.token.len() / 2, made.token.len() - 2] {
         let mut changed = made.token.clone().into_bytes();
@@ -228,20 +228,20 @@ async fn a_token_opens_with_its_own_key_only_and_until_the_session_ends() {
     host.clock.advance_ms(-1000);
     // Of a second session, only the first ends when it is revoked.
     let second = SessionPrincipal { id: uuid::Uuid::from_u128(8), ..session.clone() };
-    let second = identity.issue(&Principal::Session(second)).unwrap();
+    let second = identity.issue(&Principal::Session(Box::new(second))).unwrap();
     identity.revoke_session(account, session.id, session.expires_ms).await.unwrap();
     assert_eq!(open().unwrap_err(), TokenFailure::Revoked);
-    assert!(!identity.is_active(&Principal::Session(session.clone())));
+    assert!(!identity.is_active(&Principal::Session(Box::new(session.clone()))));
     assert!(identity.temporary_key(&second.access_key_id, &second.token).is_ok());
     // All of the role from before a time; those that begin then count.
     identity.revoke_role_sessions(account, &role.name, NOW_MS + 1).await.unwrap();
     assert_eq!(identity.temporary_key(&second.access_key_id, &second.token).unwrap_err(), TokenFailure::Revoked);
     let later = |issued_ms| SessionPrincipal { id: uuid::Uuid::from_u128(9), issued_ms, ..session.clone() };
-    let third = Principal::Session(later(NOW_MS + 1));
+    let third = Principal::Session(Box::new(later(NOW_MS + 1)));
     assert!(identity.is_active(&third));
     identity.revoke_user_sessions(account, &name("alice"), NOW_MS + 2).await.unwrap();
     assert!(!identity.is_active(&third));
-    assert!(identity.is_active(&Principal::Session(later(NOW_MS + 2))));
+    assert!(identity.is_active(&Principal::Session(Box::new(later(NOW_MS + 2)))));
 }
 
 #[tokio::test]

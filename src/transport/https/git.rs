@@ -13,7 +13,7 @@ use base64::Engine;
 use flate2::read::GzDecoder;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use hyper::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use tokio::sync::mpsc;
 use tracing::Instrument;
@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use super::response::{self, Body};
 use crate::identity::Principal;
 use crate::operations::{
-    AuthFailure, GitMode, GitService, GitSession, OpContext, RepositoryPath, TransferError, Transport,
+    AuthFailure, GitMode, GitRequest, GitService, GitSession, OpContext, RepositoryPath, TransferError, Transport,
 };
 use crate::transport::activity::Running;
 use crate::transport::admission::Permit;
@@ -42,7 +42,7 @@ pub(super) async fn serve(
     let request_id = Uuid::now_v7();
     let span = tracing::info_span!("git", %request_id, service = service.name(), transport = "https");
     let work = async {
-        let principal = authenticate(doors, request.headers(), source).await?;
+        let principal = authenticate(doors, &request, mode, source).await?;
         permit.authenticated();
         let head = Head::parse(request.headers(), service, mode, doors)?;
         let Some(turn) = doors.turn().await else {
@@ -108,7 +108,13 @@ fn content_type(service: GitService, mode: GitMode) -> HeaderValue {
     })
 }
 
-async fn authenticate(doors: &Doors, headers: &HeaderMap, source: IpAddr) -> Result<Principal, Response<Body>> {
+async fn authenticate(
+    doors: &Doors,
+    request: &Request<Incoming>,
+    mode: GitMode,
+    source: IpAddr,
+) -> Result<Principal, Response<Body>> {
+    let headers = request.headers();
     let Some(value) = single(headers, &AUTHORIZATION)? else {
         return Err(response::unauthorized("sign in with Git credentials"));
     };
@@ -116,11 +122,24 @@ async fn authenticate(doors: &Doors, headers: &HeaderMap, source: IpAddr) -> Res
         return Err(response::unauthorized("the Authorization header is not understood"));
     };
     let host = doors.host.clone();
-    match blocking(move || host.authenticate_git(&user, &password, source)).await {
+    let asked = git_request(request, mode)?;
+    match blocking(move || host.authenticate_git(&user, &password, &asked, source)).await {
         Some(Ok(principal)) => Ok(principal),
         Some(Err(failure)) => Err(response::auth_failure(failure)),
         None => Err(response::auth_failure(AuthFailure::Unavailable)),
     }
+}
+
+/// What a password may have been signed for.
+fn git_request(request: &Request<Incoming>, mode: GitMode) -> Result<GitRequest, Response<Body>> {
+    let host = match single(request.headers(), &HOST)? {
+        Some(value) => value.to_str().unwrap_or_default().to_owned(),
+        None => request.uri().authority().map(ToString::to_string).unwrap_or_default(),
+    };
+    let path = request.uri().path();
+    let ends = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
+    let path = ends.iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path).to_owned();
+    Ok(GitRequest { host, path, is_first: mode == GitMode::Advertise })
 }
 
 /// User and password of `Basic`, RFC 7617; neither is ever logged (attack checklist C4).

@@ -21,6 +21,7 @@ use super::guarded::Guarded;
 use super::{Doors, blocking};
 use crate::operations::GitMode;
 
+mod api;
 mod git;
 mod response;
 pub mod router;
@@ -117,6 +118,7 @@ fn answer(
                     None => response::plain(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
                 });
             }
+            Ok(Route::Api) => return Ok(api::serve(&doors, &permit, source, running, request).await),
             Ok(Route::Advertise(service, repository)) => (service, repository, GitMode::Advertise),
             Ok(Route::Rpc(service, repository)) => (service, repository, GitMode::StatelessRpc),
         };

@@ -13,6 +13,8 @@ pub enum Route {
     Health,
     /// `GET /readyz`: database, blob store and keyring answer.
     Ready,
+    /// `POST /`, and `GET /` for what is presigned: the API.
+    Api,
     /// `GET REPOSITORY/info/refs?service=SERVICE`
     Advertise(GitService, RepositoryPath),
     /// `POST REPOSITORY/SERVICE`
@@ -45,6 +47,12 @@ pub enum RouteError {
 /// Finds the route of a request.
 pub fn route(method: &Method, uri: &Uri) -> Result<Route, RouteError> {
     let path = plain_path(uri.path())?;
+    if path.is_empty() {
+        return match *method {
+            Method::POST | Method::GET => Ok(Route::Api),
+            _ => Err(RouteError::Method { allow: "POST" }),
+        };
+    }
     if path == "healthz" || path == "readyz" {
         allow(method, &Method::GET, "GET")?;
         return Ok(if path == "healthz" { Route::Health } else { Route::Ready });
@@ -134,6 +142,8 @@ mod tests {
             RepositoryName::parse("shop").unwrap(),
         );
         for (method, uri, route) in [
+            ("POST", "/", Route::Api),
+            ("GET", "/?Action=GetCallerIdentity", Route::Api),
             ("GET", "/healthz", Route::Health),
             ("GET", "/readyz", Route::Ready),
             (
@@ -159,8 +169,6 @@ mod tests {
     fn what_attackers_ask() {
         use RouteError::{AmbiguousPath, DumbProtocol, NotFound, Query};
         for (method, uri, error) in [
-            ("GET", "/", NotFound),
-            ("POST", "/", NotFound),
             ("GET", "//healthz", AmbiguousPath),
             ("GET", "/healthz/", AmbiguousPath),
             ("GET", "/v1/repos/shop/info/refs", DumbProtocol),

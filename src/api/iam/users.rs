@@ -1,0 +1,261 @@
+//! Users and their tags.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::codec::{Entries, Timestamp};
+use super::super::error::ApiError;
+use super::super::iam_ids::user_id;
+use super::super::operation::{Call, NotRegistered, Operations};
+use super::super::service::Service;
+use super::super::sts::{Tag, tags_of};
+use super::{Done, PageEnd, Paging, check_path, of_account, principal_name, user_name};
+use crate::identity::{CredentialKind, User};
+use crate::operations::authorize::Weight::{Read, Write};
+
+const MAX_TAGS: usize = 50;
+
+pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
+    let iam = Service::Iam;
+    all.add(iam, "CreateUser", "iam:CreateUser", Write, of_account, create_user)?;
+    all.add(iam, "GetUser", "iam:GetUser", Read, of_account, get_user)?;
+    all.add(iam, "ListUsers", "iam:ListUsers", Read, of_account, list_users)?;
+    all.add(iam, "DeleteUser", "iam:DeleteUser", Write, of_account, delete_user)?;
+    all.add(iam, "TagUser", "iam:TagUser", Write, of_account, tag_user)?;
+    all.add(iam, "UntagUser", "iam:UntagUser", Write, of_account, untag_user)?;
+    all.add(iam, "ListUserTags", "iam:ListUserTags", Read, of_account, list_user_tags)?;
+    all.add(iam, "GetAccountSummary", "iam:GetAccountSummary", Read, of_account, get_account_summary)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct UserShape {
+    path: &'static str,
+    user_name: String,
+    user_id: String,
+    arn: String,
+    create_date: Timestamp,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<Tag>,
+}
+
+impl UserShape {
+    /// As lists show it, without tags.
+    pub(super) fn of(user: &User) -> UserShape {
+        UserShape {
+            path: "/",
+            user_name: user.name.to_string(),
+            user_id: user_id(user.id),
+            arn: user.arn(),
+            create_date: Timestamp(user.created_ms),
+            tags: Vec::new(),
+        }
+    }
+
+    fn with_tags(user: &User) -> UserShape {
+        UserShape { tags: tags(&user.tags), ..UserShape::of(user) }
+    }
+}
+
+/// Tags as lists show them.
+pub(super) fn tags(tags: &BTreeMap<String, String>) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect()
+}
+
+/// Tags with `more` put over them.
+pub(super) fn with_more_tags(
+    tags: &BTreeMap<String, String>,
+    more: Vec<Tag>,
+) -> Result<BTreeMap<String, String>, ApiError> {
+    let mut tags = tags.clone();
+    for (key, value) in tags_of(more)? {
+        if !(1..=128).contains(&key.chars().count()) || value.chars().count() > 256 || key.starts_with("aws:") {
+            let message = "tag keys have 1 to 128 characters and do not begin with `aws:`, values have up to 256";
+            return Err(ApiError::client("InvalidInput", 400, message));
+        }
+        tags.insert(key, value);
+    }
+    match tags.len() > MAX_TAGS {
+        true => Err(ApiError::client("LimitExceeded", 409, format!("there are at most {MAX_TAGS} tags"))),
+        false => Ok(tags),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CreateUser {
+    user_name: String,
+    path: Option<String>,
+    permissions_boundary: Option<String>,
+    #[serde(default)]
+    tags: Vec<Tag>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct OneUser {
+    user: UserShape,
+}
+
+fn create_user(call: &Call<'_>, input: CreateUser) -> Result<OneUser, ApiError> {
+    check_path(input.path.as_deref())?;
+    if input.permissions_boundary.is_some() {
+        let message = "PermissionsBoundary: there are none here; forbid in a policy what the user may never do";
+        return Err(ApiError::validation(message));
+    }
+    let name = principal_name("userName", &input.user_name)?;
+    let tags = with_more_tags(&BTreeMap::new(), input.tags)?;
+    let identity = call.host.identity();
+    let user = call.wait(identity.create_tagged_user(call.account(), &name, &[], tags))?;
+    Ok(OneUser { user: UserShape::with_tags(&user) })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct MaybeUser {
+    user_name: Option<String>,
+}
+
+fn get_user(call: &Call<'_>, input: MaybeUser) -> Result<OneUser, ApiError> {
+    let user = find_user(call, input.user_name.as_deref())?;
+    Ok(OneUser { user: UserShape::with_tags(&user) })
+}
+
+/// The user of a request, or the caller's own, as of now.
+pub(super) fn find_user(call: &Call<'_>, given: Option<&str>) -> Result<User, ApiError> {
+    let name = user_name(call, given)?;
+    call.directory
+        .user(call.account(), &name)
+        .cloned()
+        .ok_or_else(|| ApiError::client("NoSuchEntity", 404, format!("The user with name {name} cannot be found.")))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Users {
+    users: Vec<UserShape>,
+    #[serde(flatten)]
+    end: PageEnd,
+}
+
+fn list_users(call: &Call<'_>, paging: Paging) -> Result<Users, ApiError> {
+    let page = paging.page(call.directory.users(call.account()), |user| user.name.folded())?;
+    let (users, end) = page.split();
+    Ok(Users { users: users.into_iter().map(UserShape::of).collect(), end })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NamedUser {
+    user_name: String,
+}
+
+/// As in IAM, what a user has is taken away first.
+fn delete_user(call: &Call<'_>, input: NamedUser) -> Result<Done, ApiError> {
+    let user = find_user(call, Some(&input.user_name))?;
+    let has = |what: &str| Err(ApiError::conflict(format!("Cannot delete entity, must {what} first.")));
+    for credential in call.directory.credentials(&user) {
+        match &credential.kind {
+            CredentialKind::AccessKey => return has("delete access keys"),
+            CredentialKind::SshKey { .. } => return has("delete SSH public keys"),
+            CredentialKind::Git { .. } => return has("delete service specific credentials"),
+            CredentialKind::SigningKey(_) => {}
+        }
+    }
+    if !user.groups.is_empty() {
+        return has("remove users from group");
+    }
+    if !user.policies.inline.is_empty() {
+        return has("delete policies");
+    }
+    if !user.policies.managed.is_empty() {
+        return has("detach all policies");
+    }
+    if call.directory.has_mfa(user.id) {
+        return has("delete MFA device");
+    }
+    call.wait(call.host.identity().delete_user(call.account(), &user.name))?;
+    Ok(Done {})
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagUser {
+    user_name: String,
+    #[serde(default)]
+    tags: Vec<Tag>,
+}
+
+fn tag_user(call: &Call<'_>, input: TagUser) -> Result<Done, ApiError> {
+    let user = find_user(call, Some(&input.user_name))?;
+    let tags = with_more_tags(&user.tags, input.tags)?;
+    call.wait(call.host.identity().set_user_tags(call.account(), &user.name, tags))?;
+    Ok(Done {})
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UntagUser {
+    user_name: String,
+    #[serde(default)]
+    tag_keys: Vec<String>,
+}
+
+fn untag_user(call: &Call<'_>, input: UntagUser) -> Result<Done, ApiError> {
+    let user = find_user(call, Some(&input.user_name))?;
+    let mut tags = user.tags.clone();
+    tags.retain(|key, _| !input.tag_keys.contains(key));
+    call.wait(call.host.identity().set_user_tags(call.account(), &user.name, tags))?;
+    Ok(Done {})
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Tags {
+    tags: Vec<Tag>,
+    is_truncated: bool,
+}
+
+impl Tags {
+    pub(super) fn of(map: &BTreeMap<String, String>) -> Tags {
+        Tags { tags: tags(map), is_truncated: false }
+    }
+}
+
+fn list_user_tags(call: &Call<'_>, input: NamedUser) -> Result<Tags, ApiError> {
+    Ok(Tags::of(&find_user(call, Some(&input.user_name))?.tags))
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct AccountSummary {
+    summary_map: Entries<usize>,
+}
+
+fn get_account_summary(call: &Call<'_>, _: Nothing) -> Result<AccountSummary, ApiError> {
+    let (directory, account) = (&call.directory, call.account());
+    let attached_versions: usize = directory.managed_policies(account).map(|policy| policy.versions.len()).sum();
+    let devices = directory.mfa_devices(account);
+    let summary_map = BTreeMap::from([
+        ("Users", directory.users(account).count()),
+        ("Groups", directory.groups(account).count()),
+        ("Roles", directory.roles(account).count()),
+        ("Policies", directory.managed_policies(account).count()),
+        ("PolicyVersionsInUse", attached_versions),
+        ("Providers", directory.oidc_providers(account).count()),
+        ("MFADevices", directory.mfa_devices(account).count()),
+        ("MFADevicesInUse", devices.filter(|device| device.user.is_some()).count()),
+        // The account's root has no credentials here.
+        ("AccountMFAEnabled", 0),
+        ("AccountAccessKeysPresent", 0),
+        ("AccountPasswordPresent", 0),
+        ("AccessKeysPerUserQuota", 2),
+        ("VersionsPerPolicyQuota", crate::identity::MAX_POLICY_VERSIONS),
+    ]);
+    let summary_map = summary_map.into_iter().map(|(name, number)| (name.to_owned(), number)).collect();
+    Ok(AccountSummary { summary_map: Entries(summary_map) })
+}

@@ -1,0 +1,58 @@
+//! The services, as signatures and requests name them.
+
+use super::codec::Protocol;
+
+/// A service that has operations here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// Security tokens.
+    Sts,
+    /// Users, roles, policies.
+    Iam,
+    /// Repositories.
+    CodeCommit,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Service; 3] = [Service::Sts, Service::Iam, Service::CodeCommit];
+
+    /// The name in credential scopes.
+    pub fn signing_name(self) -> &'static str {
+        match self {
+            Service::Sts => "sts",
+            Service::Iam => "iam",
+            Service::CodeCommit => "codecommit",
+        }
+    }
+
+    /// The service of a credential scope.
+    pub fn of_scope(name: &str) -> Option<Service> {
+        Service::ALL.into_iter().find(|service| service.signing_name() == name)
+    }
+
+    /// What stands before the operation in `X-Amz-Target`; none for services that are not spoken to in JSON.
+    pub fn target_prefix(self) -> Option<&'static str> {
+        match self {
+            Service::Sts | Service::Iam => None,
+            Service::CodeCommit => Some("CodeCommit_20150413"),
+        }
+    }
+
+    /// The namespace of its XML; empty for services that answer in JSON.
+    pub fn xml_namespace(self) -> &'static str {
+        match self {
+            Service::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+            Service::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
+            Service::CodeCommit => "",
+        }
+    }
+
+    /// How it is spoken to, where a request does not say.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Service::Sts | Service::Iam => Protocol::Query,
+            Service::CodeCommit => Protocol::Json11,
+        }
+    }
+}

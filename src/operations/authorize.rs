@@ -1,0 +1,68 @@
+//! Deciding one call, and keeping the decision: the way of everything that is neither a push nor a pull.
+
+use std::sync::Arc;
+
+use super::OpContext;
+use super::authority::{decide, record_of};
+use super::lockgate::Lockgate;
+use crate::identity::Directory;
+use crate::policy::{Action, CompiledPolicies, ContextFacts, Decision, ResourceFacts};
+
+/// A call that may be made.
+pub struct Allowed {
+    /// Who there is, as of the decision.
+    pub directory: Arc<Directory>,
+    /// The policies that decided.
+    pub policies: Arc<CompiledPolicies>,
+    /// The decision.
+    pub decision: Box<Decision>,
+}
+
+/// Why a call may not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAllowed {
+    /// Policies do not let it through; the decision has been recorded.
+    #[error("{}", .0.refusal_line())]
+    Refused(Box<Decision>),
+    /// The decision could not be recorded, so nothing is done.
+    #[error("the decision cannot be recorded")]
+    Unavailable(#[source] crate::store::catalog::CatalogError),
+}
+
+/// Whether a call only looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// It changes nothing: the decision is kept with others of the last seconds.
+    Read,
+    /// It changes something: the decision is on disk before it does.
+    Write,
+}
+
+impl Lockgate {
+    /// Decides whether `ctx` may do `action` to `resource`, and records the answer. Blocks.
+    pub fn authorize(
+        &self,
+        ctx: &OpContext,
+        action: &Action,
+        resource: &ResourceFacts,
+        context: &ContextFacts,
+        weight: Weight,
+    ) -> Result<Allowed, NotAllowed> {
+        let directory = self.identity().directory();
+        let policies = self.policies().with(&directory, self.identity().region());
+        let now_ms = self.store().clock().now_ms();
+        let decision = decide(&policies, &directory, ctx, action, resource, context, now_ms);
+        if decision.allowed && weight == Weight::Read {
+            self.decisions().note(decision.clone(), directory.counter(), ctx.source, ctx.transport.as_str(), now_ms);
+        } else {
+            let record = [record_of(&decision)];
+            let written = self.store().catalog().record_decisions(&record, now_ms);
+            self.store().wait(written).map_err(NotAllowed::Unavailable)?;
+        }
+        let decision = Box::new(decision);
+        match decision.allowed {
+            true => Ok(Allowed { directory, policies, decision }),
+            false => Err(NotAllowed::Refused(decision)),
+        }
+    }
+}

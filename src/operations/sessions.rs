@@ -1,0 +1,329 @@
+//! Becoming a role for a while, and temporary credentials of a user's own.
+//!
+//! Taking a role needs a permit of the caller's account and one of the role's trust policies, whoever asks. What a session
+//! brings into the next one: where the chain began, the source identity, and the tags that are marked to be kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::OpContext;
+use super::authority::{named_role, role_facts};
+use super::authorize::{NotAllowed, Weight};
+use super::lockgate::Lockgate;
+use crate::identity::{IdentityError, Principal, Role, SessionPrincipal, TemporaryCredentials, UserSession};
+use crate::names::{AccountId, PolicyName, PrincipalName, escape_for_people};
+use crate::policy::{
+    Action, AssumeRoleFacts, ContextFacts, IamImport, ImportFor, ResourceFacts, SessionPolicy, import_iam,
+};
+
+/// What is asked for with a role.
+#[derive(Debug, Clone)]
+pub struct RoleRequest {
+    /// The role's account.
+    pub account: AccountId,
+    /// The role.
+    pub role: PrincipalName,
+    /// The session's name, 2 to 64 characters.
+    pub session_name: PrincipalName,
+    /// How long; an hour where left out, or what the role allows if that is less.
+    pub duration_seconds: Option<u32>,
+    /// A policy that narrows the session, in IAM's JSON or in Cedar.
+    pub policy: Option<String>,
+    /// Managed policies of the role's account that narrow it, too: the session may do what any of them permits.
+    pub managed_policies: Vec<PolicyName>,
+    /// Session tags.
+    pub tags: BTreeMap<String, String>,
+    /// The keys of those that are kept when another role is taken from the session.
+    pub transitive_tags: BTreeSet<String>,
+    /// What the role's owner has agreed on with the caller.
+    pub external_id: Option<String>,
+    /// Who it really is.
+    pub source_identity: Option<PrincipalName>,
+    /// A device and its one-time code.
+    pub one_time_code: Option<(String, String)>,
+}
+
+/// A role that was taken.
+#[derive(Debug)]
+pub struct AssumedRole {
+    /// What to work with.
+    pub credentials: TemporaryCredentials,
+    /// The session.
+    pub session: SessionPrincipal,
+    /// The role.
+    pub role: Role,
+    /// How much of what a session can carry its policies and tags take, in percent.
+    pub packed_policy_percent: u32,
+}
+
+/// Why there are no temporary credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Policies do not let it through.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// Something in the request cannot be.
+    #[error("{0}")]
+    Invalid(String),
+    /// The session policy is not one.
+    #[error("the session policy is not valid: {0}")]
+    BadPolicy(String),
+    /// The session's policies and tags are more than a session can carry.
+    #[error("the session's policies and tags take {percent}% of what a session can carry")]
+    TooLarge {
+        /// How much they take.
+        percent: u32,
+    },
+    /// The one-time code is not taken.
+    #[error("MultiFactorAuthentication failed with invalid MFA one time pass code.")]
+    WrongCode,
+    /// The directory could not be asked.
+    #[error(transparent)]
+    Identity(IdentityError),
+    /// The caller cannot have temporary credentials of its own.
+    #[error("{0}")]
+    NotForThis(&'static str),
+}
+
+/// Shortest session, in seconds.
+const MIN_SECONDS: u32 = 900;
+/// Longest session of a role that was taken from a session of another, in seconds.
+const MAX_CHAINED_SECONDS: u32 = 3600;
+/// Longest temporary credentials of a user's own, in seconds.
+const MAX_USER_SECONDS: u32 = 129_600;
+const DEFAULT_USER_SECONDS: u32 = 43_200;
+const DEFAULT_ROLE_SECONDS: u32 = 3600;
+const MAX_TAGS: usize = 50;
+/// Most bytes of policies, as Cedar, and of tags that a session carries: the token travels with each request.
+const MAX_CARRIED_BYTES: usize = 8 << 10;
+
+impl Lockgate {
+    /// Takes a role for `ctx`. Blocks.
+    pub fn assume_role(&self, ctx: &OpContext, request: &RoleRequest) -> Result<AssumedRole, SessionError> {
+        let tags = request.all_tags(&ctx.principal)?;
+        let source_identity = request.kept_source_identity(&ctx.principal)?;
+        let ctx = self.with_code(ctx, request.one_time_code.as_ref())?;
+        let directory = self.identity().directory();
+        let role = directory.role(&request.account, &request.role).cloned();
+        // A role that does not exist is refused in the words of one that may not be taken.
+        let facts = match &role {
+            Some(role) => role_facts(role),
+            None => named_role(&request.account, &request.role),
+        };
+        let context = AssumeRoleFacts {
+            session_name: request.session_name.to_string(),
+            external_id: request.external_id.clone(),
+            source_identity: source_identity.as_ref().map(ToString::to_string),
+            source_arn: None,
+            session_tag_keys: tags.keys().cloned().collect(),
+        };
+        let (resource, context) = (ResourceFacts::Role(facts), ContextFacts::AssumeRole(context));
+        let allowed = self.authorize(&ctx, &Action::assume_role(), &resource, &context, Weight::Write)?;
+        let Some(role) = role.or_else(|| allowed.directory.role(&request.account, &request.role).cloned()) else {
+            return Err(SessionError::Invalid(format!("there is no role `{}`", request.role)));
+        };
+        let seconds = self.role_seconds(&ctx.principal, &role, request.duration_seconds)?;
+        let policy = self.session_policy(request, &role)?;
+        let n_bytes = policy.as_ref().map_or(0, String::len)
+            + tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        let percent = u32::try_from(n_bytes * 100 / MAX_CARRIED_BYTES).unwrap_or(u32::MAX);
+        if n_bytes > MAX_CARRIED_BYTES {
+            return Err(SessionError::TooLarge { percent });
+        }
+        let transitive_tags = match &ctx.principal {
+            Principal::Session(from) => from.transitive_tags.union(&request.transitive_tags).cloned().collect(),
+            _ => request.transitive_tags.clone(),
+        };
+        let issued_ms = self.store().clock().now_ms();
+        let session = SessionPrincipal {
+            id: Uuid::now_v7(),
+            account: role.account.clone(),
+            role_id: role.id,
+            role: role.name.clone(),
+            session_name: request.session_name.clone(),
+            source_identity,
+            original_user: match &ctx.principal {
+                Principal::User(user) => Some(user.clone()),
+                Principal::Session(from) => from.original_user.clone(),
+                Principal::Service(_) => None,
+            },
+            on_behalf_of: None,
+            tags,
+            transitive_tags,
+            policy: policy.map(Arc::from),
+            // A one-time code vouches for the one who gave it, not for whoever a role is handed on to.
+            mfa: ctx.principal.mfa() && !matches!(ctx.principal, Principal::Session(_))
+                || request.one_time_code.is_some(),
+            issued_ms,
+            expires_ms: issued_ms + i64::from(seconds) * 1000,
+        };
+        let credentials = self.identity().issue(&Principal::Session(Box::new(session.clone())));
+        let credentials = credentials.ok_or(SessionError::NotForThis("services take no credentials this way"))?;
+        Ok(AssumedRole { credentials, session, role, packed_policy_percent: percent })
+    }
+
+    /// Temporary credentials of a user's own, which may carry that a one-time code was given. Blocks.
+    pub fn session_token(
+        &self,
+        ctx: &OpContext,
+        duration_seconds: Option<u32>,
+        one_time_code: Option<&(String, String)>,
+    ) -> Result<TemporaryCredentials, SessionError> {
+        let seconds = duration_seconds.unwrap_or(DEFAULT_USER_SECONDS);
+        if !(MIN_SECONDS..=MAX_USER_SECONDS).contains(&seconds) {
+            return Err(SessionError::Invalid(format!(
+                "DurationSeconds is {seconds}; it lies between {MIN_SECONDS} and {MAX_USER_SECONDS}"
+            )));
+        }
+        let ctx = self.with_code(ctx, one_time_code)?;
+        let long_term = "temporary credentials cannot be had with temporary credentials: use an access key of a user";
+        let Principal::User(user) = &ctx.principal else { return Err(SessionError::NotForThis(long_term)) };
+        if user.session.is_some() {
+            return Err(SessionError::NotForThis(long_term));
+        }
+        let issued_ms = self.store().clock().now_ms();
+        let expires_ms = issued_ms + i64::from(seconds) * 1000;
+        let mut user = user.clone();
+        user.session = Some(UserSession { id: Uuid::now_v7(), issued_ms, expires_ms });
+        self.identity().issue(&Principal::User(user)).ok_or(SessionError::NotForThis(long_term))
+    }
+
+    /// The context with the one-time code taken into account; a wrong code ends it.
+    fn with_code(&self, ctx: &OpContext, code: Option<&(String, String)>) -> Result<OpContext, SessionError> {
+        let mut ctx = ctx.clone();
+        let Some((serial, code)) = code else { return Ok(ctx) };
+        let Principal::User(user) = &mut ctx.principal else {
+            return Err(SessionError::NotForThis("one-time codes are users'; a role's session has no device"));
+        };
+        match self.store().wait(self.identity().check_code(user, serial, code)) {
+            Ok(()) => user.mfa = true,
+            Err(IdentityError::WrongCode) => return Err(SessionError::WrongCode),
+            Err(error) => return Err(SessionError::Identity(error)),
+        }
+        Ok(ctx)
+    }
+
+    fn role_seconds(&self, from: &Principal, role: &Role, asked: Option<u32>) -> Result<u32, SessionError> {
+        let is_chained = matches!(from, Principal::Session(_));
+        let longest =
+            if is_chained { role.max_session_seconds.min(MAX_CHAINED_SECONDS) } else { role.max_session_seconds };
+        let seconds = asked.unwrap_or(DEFAULT_ROLE_SECONDS.min(longest));
+        if seconds < MIN_SECONDS {
+            return Err(SessionError::Invalid(format!("DurationSeconds is {seconds}; it is at least {MIN_SECONDS}")));
+        }
+        if seconds > longest {
+            let why = match is_chained && seconds <= role.max_session_seconds {
+                true => "the 1 hour session limit for roles assumed by role chaining",
+                false => "the MaxSessionDuration set for this role",
+            };
+            return Err(SessionError::Invalid(format!("The requested DurationSeconds exceeds {why}.")));
+        }
+        Ok(seconds)
+    }
+
+    /// The policy of the session in Cedar, compiled once to see that it can be.
+    fn session_policy(&self, request: &RoleRequest, role: &Role) -> Result<Option<String>, SessionError> {
+        let mut parts = Vec::new();
+        if let Some(document) = &request.policy {
+            parts.push(self.session_cedar(document, "session", role)?);
+        }
+        let directory = self.identity().directory();
+        for name in &request.managed_policies {
+            let policy = directory.managed_policy(&role.account, name).and_then(|policy| policy.document());
+            let policy = policy.ok_or_else(|| SessionError::BadPolicy(format!("there is no policy `{name}`")))?;
+            parts.push(self.session_cedar(policy, name.as_str(), role)?);
+        }
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let text = parts.join("\n");
+        match SessionPolicy::compile(&text) {
+            Ok(_) => Ok(Some(text)),
+            Err(problems) => Err(SessionError::BadPolicy(lines(&problems))),
+        }
+    }
+
+    fn session_cedar(&self, document: &str, name: &str, role: &Role) -> Result<String, SessionError> {
+        if !document.trim_start().starts_with('{') {
+            return Ok(document.to_owned());
+        }
+        // Ids take fewer characters than names of policies.
+        let name = name.chars().filter(char::is_ascii_alphanumeric).take(40).collect::<String>();
+        let options = IamImport {
+            account: role.account.clone(),
+            region: self.identity().region().to_owned(),
+            name: if name.is_empty() { "session".to_owned() } else { name },
+            principal: ImportFor::Role(role.name.clone()),
+        };
+        let policies = import_iam(document, &options).map_err(|problems| SessionError::BadPolicy(lines(&problems)))?;
+        Ok(policies.into_iter().map(|policy| without_source(&policy.text)).collect())
+    }
+}
+
+/// A translated policy without the annotation that holds the statement it comes from: a session carries its policy along.
+fn without_source(text: &str) -> String {
+    text.split_inclusive('\n').filter(|line| !line.starts_with("@iam(")).collect()
+}
+
+fn lines(problems: &[impl std::fmt::Display]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl RoleRequest {
+    /// The request's tags and those that are kept from the session it is made from.
+    fn all_tags(&self, from: &Principal) -> Result<BTreeMap<String, String>, SessionError> {
+        let invalid = |text: String| Err(SessionError::Invalid(text));
+        let mut folded = BTreeSet::new();
+        for (key, value) in &self.tags {
+            if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
+                let key = escape_for_people(key.as_bytes(), 40);
+                return invalid(format!(
+                    "the tag `{key}` is not valid: keys have 1 to 128 characters, values up to 256"
+                ));
+            }
+            if !folded.insert(key.to_lowercase()) {
+                let key = escape_for_people(key.as_bytes(), 40);
+                return invalid(format!("the tag `{key}` is given twice; case does not tell keys apart"));
+            }
+        }
+        if let Some(unknown) = self.transitive_tags.iter().find(|key| !self.tags.contains_key(*key)) {
+            let key = escape_for_people(unknown.as_bytes(), 40);
+            return invalid(format!("the transitive tag key `{key}` is no tag of the session"));
+        }
+        let mut tags = self.tags.clone();
+        if let Principal::Session(from) = from {
+            for key in &from.transitive_tags {
+                if folded.contains(&key.to_lowercase()) {
+                    let key = escape_for_people(key.as_bytes(), 40);
+                    return invalid(format!(
+                        "the tag `{key}` is kept from the session that asks and cannot be set anew"
+                    ));
+                }
+                if let Some(value) = from.tags.get(key) {
+                    tags.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        if tags.len() > MAX_TAGS {
+            return invalid(format!("a session has at most {MAX_TAGS} tags"));
+        }
+        Ok(tags)
+    }
+
+    /// Who it really is: once it was said, it stays.
+    fn kept_source_identity(&self, from: &Principal) -> Result<Option<PrincipalName>, SessionError> {
+        let kept = match from {
+            Principal::Session(from) => from.source_identity.as_ref(),
+            _ => None,
+        };
+        match (kept, &self.source_identity) {
+            (Some(kept), Some(asked)) if asked != kept => {
+                Err(SessionError::Invalid("the source identity of the session that asks cannot be changed".to_owned()))
+            }
+            (Some(kept), _) => Ok(Some(kept.clone())),
+            (None, asked) => Ok(asked.clone()),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The signed passwords of `git-remote-codecommit` and of the credential helper of AWS's command line.
+//!
+//! The user name is an access key id, with `%` and the session token behind it for temporary ones; the password is a time and a
+//! signature over the repository's path and the host. What was signed for one repository opens no other; pull and push, and
+//! what is sent, are not signed, so each request is decided by itself. The session token is not signed either: it is sealed.
+
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+
+use super::{SignatureError, SigningKeys, compare, from_hex, hex, incomplete, seconds_of, timestamp_of};
+
+/// How old a password may be where a conversation begins.
+const MAX_FIRST_AGE_SECONDS: i64 = 15 * 60;
+/// How old it may be where a conversation goes on: a client keeps its password to the end of a long push.
+pub const MAX_GIT_AGE_SECONDS: i64 = 12 * 60 * 60;
+const MAX_SKEW_SECONDS: i64 = 15 * 60;
+
+/// A signed password, and whom it names. Nothing is proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitPassword {
+    /// `AKIA...` or `ASIA...`
+    pub access_key_id: String,
+    /// The session token.
+    pub token: Option<String>,
+    /// `yyyymmddThhmmss`, without the `Z` that the password has.
+    timestamp: String,
+    seconds: i64,
+    signature: [u8; 32],
+}
+
+impl GitPassword {
+    /// Takes a user name and password apart; none where they are of another kind.
+    pub fn parse(user: &str, password: &str) -> Option<GitPassword> {
+        let (access_key_id, token) = match user.split_once('%') {
+            Some((id, token)) => (id, Some(token.to_owned())),
+            None => (user, None),
+        };
+        let is_id = (16..=128).contains(&access_key_id.len())
+            && (access_key_id.starts_with("AKIA") || access_key_id.starts_with("ASIA"))
+            && access_key_id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        if !is_id || !password.is_ascii() || password.len() != 80 {
+            return None;
+        }
+        let (timestamp, signature) = password.split_at(16);
+        Some(GitPassword {
+            access_key_id: access_key_id.to_owned(),
+            token,
+            timestamp: timestamp[..15].to_owned(),
+            seconds: seconds_of(timestamp)?,
+            signature: from_hex(signature)?,
+        })
+    }
+
+    /// Whether `secret` signed one of the `paths` for one of the `hosts`; clients differ in how they write both. `is_first` is
+    /// for the request that begins a conversation.
+    pub fn verify(
+        &self,
+        secret: &SecretString,
+        hosts: &[String],
+        paths: &[String],
+        region: &str,
+        keys: &SigningKeys,
+        is_first: bool,
+        now: i64,
+    ) -> Result<(), SignatureError> {
+        let life = if is_first { MAX_FIRST_AGE_SECONDS } else { MAX_GIT_AGE_SECONDS };
+        if now > self.seconds + life {
+            let (earliest, now) = (timestamp_of(now - life), timestamp_of(now));
+            return Err(SignatureError::Expired { signed: self.timestamp.clone(), earliest, now });
+        }
+        if now < self.seconds - MAX_SKEW_SECONDS {
+            let (latest, now) = (timestamp_of(now + MAX_SKEW_SECONDS), timestamp_of(now));
+            return Err(SignatureError::Early { signed: self.timestamp.clone(), latest, now });
+        }
+        let date = &self.timestamp[..8];
+        let key = keys.key(&self.access_key_id, secret, date, region, "codecommit");
+        let mut outcome = Err(incomplete("there is nothing to compare with"));
+        for host in hosts {
+            for path in paths {
+                let request = format!("GIT\n{path}\n\nhost:{host}\n\nhost\n");
+                let to_sign = format!(
+                    "AWS4-HMAC-SHA256\n{}\n{date}/{region}/codecommit/aws4_request\n{}",
+                    self.timestamp,
+                    hex(&Sha256::digest(request.as_bytes()))
+                );
+                outcome = compare(&key, &to_sign, &self.signature);
+                if outcome.is_ok() {
+                    return outcome;
+                }
+            }
+        }
+        outcome
+    }
+}
