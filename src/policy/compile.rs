@@ -3,9 +3,9 @@
 //! The folder counts whole: one problem, and nothing of it takes effect. What is checked beyond Cedar's strict validation:
 //! each policy has an `@id` that no other has, lies in a layer that may hold it, and names what exists.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{
@@ -26,8 +26,8 @@ use crate::names::AccountId;
 /// Policies that were checked and can be asked; see [`CompiledPolicies::decide`].
 #[derive(Debug)]
 pub struct CompiledPolicies {
-    pub(super) layers: HashMap<Layer, LayerIndex>,
-    pub(super) texts: BTreeMap<String, PolicyText>,
+    pub(super) layers: HashMap<Layer, Arc<LayerIndex>>,
+    pub(super) texts: BTreeMap<String, Arc<PolicyText>>,
     pub(super) generation: i64,
     content_hash: [u8; 32],
     /// The files as they were parsed, by path, for [`CompiledPolicies::compile_after`].
@@ -53,8 +53,15 @@ pub struct PolicyText {
     pub line: usize,
     /// Its text.
     pub text: String,
-    /// Its place among all policies, by file and line: the order in which matches are told.
+    /// Its place in its file, see [`PolicyText::place`].
     pub(super) order: usize,
+}
+
+impl PolicyText {
+    /// Its place among all policies, by file and line: the order in which matches are told. No two policies of one layer share it.
+    pub(super) fn place(&self) -> (&str, usize) {
+        (&self.file, self.order)
+    }
 }
 
 /// What may be let pass when a folder is compiled.
@@ -76,7 +83,7 @@ pub struct Compiled {
 /// The policy of one session, given when its role was assumed: it can only narrow what the role may do.
 #[derive(Debug)]
 pub struct SessionPolicy {
-    pub(super) index: LayerIndex,
+    pub(super) index: Arc<LayerIndex>,
     pub(super) texts: BTreeMap<String, PolicyText>,
     pub(super) source: String,
 }
@@ -110,30 +117,23 @@ impl CompiledPolicies {
     ) -> Result<Compiled, Vec<Problem>> {
         let (parsed, mut findings) = with_deep_stack(|| parse_files(files, previous.map(|previous| &previous.parsed)))
             .map_err(|failed| vec![failed])?;
-        let policies: Vec<&ParsedPolicy> = parsed.values().flat_map(|file| &file.policies).collect();
-        for parsed in &policies {
-            parsed.check_names(known, options, &mut findings);
+        for file in parsed.values() {
+            file.check_names(known, options, &mut findings);
         }
         findings.sort();
         if !findings.problems.is_empty() {
             return Err(findings.problems);
         }
-        let mut layers: HashMap<Layer, LayerIndex> = HashMap::new();
-        let mut texts = BTreeMap::new();
-        for (order, parsed) in policies.iter().enumerate() {
-            let layer = layers.entry(parsed.text.layer.clone()).or_default();
-            if let Err(failed) = layer.add(&parsed.policy) {
-                return Err(vec![Problem::of_file(&parsed.text.file, failed, "each `@id` is used once")]);
-            }
-            texts.insert(parsed.text.id.clone(), PolicyText { order, ..parsed.text.clone() });
-        }
+        let layers = layers_of(&parsed, previous);
+        let policies = || parsed.values().flat_map(|file| &file.policies);
+        let texts = policies().map(|parsed| (parsed.text.id.clone(), parsed.text.clone())).collect();
         let policies = CompiledPolicies {
             layers,
             texts,
             generation: 0,
             content_hash: files.content_hash(),
             #[cfg(test)]
-            all: policies.iter().map(|parsed| (parsed.text.layer.clone(), parsed.policy.clone())).collect(),
+            all: policies().map(|parsed| (parsed.text.layer.clone(), (*parsed.policy).clone())).collect(),
             parsed,
         };
         Ok(Compiled { policies, warnings: findings.warnings })
@@ -157,12 +157,12 @@ impl CompiledPolicies {
 
     /// All policies, by id.
     pub fn texts(&self) -> impl Iterator<Item = &PolicyText> {
-        self.texts.values()
+        self.texts.values().map(Arc::as_ref)
     }
 
     /// The policy of that id.
     pub fn text(&self, id: &str) -> Option<&PolicyText> {
-        self.texts.get(id)
+        self.texts.get(id).map(Arc::as_ref)
     }
 }
 
@@ -188,15 +188,15 @@ impl SessionPolicy {
         if !findings.problems.is_empty() {
             return Err(findings.problems);
         }
-        let mut session =
-            SessionPolicy { index: LayerIndex::default(), texts: BTreeMap::new(), source: source.to_owned() };
+        let (mut index, mut texts) = (LayerIndex::default(), BTreeMap::new());
         for parsed in policies {
-            if let Err(failed) = session.index.add(&parsed.policy) {
-                return Err(vec![Problem::of_file(file, failed, "each `@id` is used once")]);
+            index.add(&parsed.policy, &parsed.text);
+            if texts.insert(parsed.text.id.clone(), (*parsed.text).clone()).is_some() {
+                let message = format!("two policies are called `{}`", parsed.text.id);
+                return Err(vec![Problem::of_file(file, message, "each `@id` is used once")]);
             }
-            session.texts.insert(parsed.text.id.clone(), parsed.text);
         }
-        Ok(session)
+        Ok(SessionPolicy { index: Arc::new(index), texts, source: source.to_owned() })
     }
 
     /// The text that was compiled.
@@ -233,6 +233,19 @@ struct ParsedFile {
     hash: [u8; 32],
     policies: Vec<ParsedPolicy>,
     findings: Findings,
+    /// The entities that its policies name, each once.
+    literals: Vec<EntityUid>,
+    /// Set once Cedar's validation, which looks at a policy and the schema and nothing else, had nothing to say of its policies.
+    is_valid: OnceLock<()>,
+}
+
+impl ParsedFile {
+    fn check_names(&self, known: &dyn KnownNames, options: CompileOptions, findings: &mut Findings) {
+        // Most files name only what exists, and name it often.
+        if self.literals.iter().any(|uid| known_names::check(uid, known).is_some()) {
+            self.policies.iter().for_each(|parsed| parsed.check_names(known, options, findings));
+        }
+    }
 }
 
 type ParsedFiles = BTreeMap<String, Arc<ParsedFile>>;
@@ -240,8 +253,8 @@ type ParsedFiles = BTreeMap<String, Arc<ParsedFile>>;
 /// A policy of a file, before it is known to be right.
 #[derive(Debug)]
 struct ParsedPolicy {
-    policy: Policy,
-    text: PolicyText,
+    policy: Arc<Policy>,
+    text: Arc<PolicyText>,
     column: usize,
     /// Where it begins in the file, in bytes.
     offset: usize,
@@ -339,6 +352,34 @@ fn is_of_account(uid: &EntityUid, account: &AccountId) -> bool {
     id.split('/').next() == Some(account.as_str())
 }
 
+/// The index of each layer; a layer of which no file changed keeps the one it had.
+fn layers_of(parsed: &ParsedFiles, previous: Option<&CompiledPolicies>) -> HashMap<Layer, Arc<LayerIndex>> {
+    let by_layer = |parsed: &ParsedFiles| {
+        let mut by_layer: HashMap<Layer, Vec<Arc<ParsedFile>>> = HashMap::new();
+        for file in parsed.values() {
+            if let Some(first) = file.policies.first() {
+                by_layer.entry(first.text.layer.clone()).or_default().push(file.clone());
+            }
+        }
+        by_layer
+    };
+    let before = previous.map(|previous| by_layer(&previous.parsed)).unwrap_or_default();
+    let index_of = |(layer, files): (Layer, Vec<Arc<ParsedFile>>)| {
+        // The very same files in the same order: a file that moved was parsed under its new path.
+        let unchanged = before.get(&layer).is_some_and(|before| {
+            before.len() == files.len() && before.iter().zip(&files).all(|(before, file)| Arc::ptr_eq(before, file))
+        });
+        let kept = previous.filter(|_| unchanged).and_then(|previous| previous.layers.get(&layer));
+        let index = kept.cloned().unwrap_or_else(|| {
+            let mut index = LayerIndex::default();
+            files.iter().flat_map(|file| &file.policies).for_each(|parsed| index.add(&parsed.policy, &parsed.text));
+            Arc::new(index)
+        });
+        (layer, index)
+    };
+    by_layer(parsed).into_iter().map(index_of).collect()
+}
+
 fn parse_files(files: &PolicyFiles, previous: Option<&ParsedFiles>) -> (ParsedFiles, Findings) {
     let each: Vec<(&str, &[u8])> = files.iter().collect();
     let parsed = in_parallel(&each, |(path, bytes)| {
@@ -346,7 +387,10 @@ fn parse_files(files: &PolicyFiles, previous: Option<&ParsedFiles>) -> (ParsedFi
         let before = previous.and_then(|previous| previous.get(*path)).filter(|before| before.hash == hash);
         before.cloned().unwrap_or_else(|| {
             let (policies, findings) = parse_path(path, bytes);
-            Arc::new(ParsedFile { hash, policies, findings })
+            let literals: HashSet<EntityUid> =
+                policies.iter().flat_map(|parsed| parsed.policy.entity_literals()).collect();
+            let (literals, is_valid) = (literals.into_iter().collect(), OnceLock::new());
+            Arc::new(ParsedFile { hash, policies, findings, literals, is_valid })
         })
     });
     let mut findings = Findings::default();
@@ -354,12 +398,10 @@ fn parse_files(files: &PolicyFiles, previous: Option<&ParsedFiles>) -> (ParsedFi
         findings.append(file.findings.clone());
     }
     // In the order of paths, as `files` is.
-    let policies: Vec<&ParsedPolicy> = parsed.iter().flat_map(|file| &file.policies).collect();
-    check_ids(&policies, &mut findings);
+    check_ids(parsed.iter().flat_map(|file| &file.policies), &mut findings);
     if findings.problems.is_empty() {
-        validate(&policies, &mut findings);
+        validate_files(&parsed, &mut findings);
     }
-    drop(policies);
     (each.iter().map(|(path, _)| (*path).to_owned()).zip(parsed).collect(), findings)
 }
 
@@ -482,14 +524,14 @@ fn parse_file(path: &str, text: &str, layer: &Layer, policies: &mut Vec<ParsedPo
             order: policies.len(),
             id,
         };
-        let policy = policy.new_id(PolicyId::new(&text.id));
-        let parsed = ParsedPolicy { policy, text, column, offset: at, file_text: file_text.clone() };
+        let policy = Arc::new(policy.new_id(PolicyId::new(&text.id)));
+        let parsed = ParsedPolicy { policy, text: Arc::new(text), column, offset: at, file_text: file_text.clone() };
         parsed.check_layer(findings);
         policies.push(parsed);
     }
 }
 
-fn check_ids(policies: &[&ParsedPolicy], findings: &mut Findings) {
+fn check_ids<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>, findings: &mut Findings) {
     let mut first: HashMap<&str, &ParsedPolicy> = HashMap::new();
     for policy in policies {
         if let Some(earlier) = first.insert(&policy.text.id, policy) {
@@ -500,9 +542,24 @@ fn check_ids(policies: &[&ParsedPolicy], findings: &mut Findings) {
     }
 }
 
+/// [`validate`] for the policies of files, those left out of which it had nothing to say before.
+fn validate_files(files: &[Arc<ParsedFile>], findings: &mut Findings) {
+    let to_ask: Vec<&Arc<ParsedFile>> = files.iter().filter(|file| file.is_valid.get().is_none()).collect();
+    let policies: Vec<&ParsedPolicy> = to_ask.iter().flat_map(|file| &file.policies).collect();
+    let spoken_of: HashSet<&str> = validate(&policies, findings).into_iter().collect();
+    for file in to_ask {
+        if !file.policies.iter().any(|parsed| spoken_of.contains(parsed.text.file.as_str())) {
+            // It may have been set meanwhile by someone who checks the same files, and to the same.
+            let _ = file.is_valid.set(());
+        }
+    }
+}
+
 /// Cedar's strict validation, at the level whose entities are always supplied: one policy of each [`shape`], and each policy
 /// of a shape that something is said about, so that every message names its own place.
-fn validate(policies: &[&ParsedPolicy], findings: &mut Findings) {
+///
+/// Returns the files of the policies of which there was something to say, told or not.
+fn validate<'a>(policies: &[&'a ParsedPolicy], findings: &mut Findings) -> Vec<&'a str> {
     let shapes = in_parallel(policies, |parsed| shape::of(&parsed.text.text));
     let mut first_of_shape: HashMap<&str, usize> = HashMap::new();
     let mut representative: Vec<usize> = Vec::with_capacity(policies.len());
@@ -513,26 +570,32 @@ fn validate(policies: &[&ParsedPolicy], findings: &mut Findings) {
     let said = in_parallel(&to_ask, |n| validate_one(policies[*n]));
     let said: HashMap<usize, Findings> = to_ask.into_iter().zip(said).collect();
     let (mut n_wrong, mut n_suspicious) = (0, 0);
+    let mut spoken_of = Vec::new();
     for (n, parsed) in policies.iter().enumerate() {
         let of_shape = &said[&representative[n]];
         let wrong = !of_shape.problems.is_empty();
         // INVARIANT: policies come in the order in which findings are told, so what lies behind the first MAX_PROBLEMS would be
         // cut off. Warnings are not told where there are problems.
         let full = if wrong { n_wrong >= MAX_PROBLEMS } else { n_suspicious >= MAX_PROBLEMS };
-        if full || (!wrong && of_shape.warnings.is_empty()) {
+        if !wrong && of_shape.warnings.is_empty() {
+            continue;
+        }
+        spoken_of.push(parsed.text.file.as_str());
+        if full {
             continue;
         }
         n_wrong += usize::from(wrong);
         n_suspicious += usize::from(!wrong);
         findings.append(if representative[n] == n { of_shape.clone() } else { validate_one(parsed) });
     }
+    spoken_of
 }
 
 /// What Cedar says of one policy.
 fn validate_one(parsed: &ParsedPolicy) -> Findings {
     static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| Validator::new(SPOKEN.schema.clone()));
     let mut findings = Findings::default();
-    let set = match PolicySet::from_policies([parsed.policy.clone()]) {
+    let set = match PolicySet::from_policies([(*parsed.policy).clone()]) {
         Ok(set) => set,
         Err(failed) => {
             findings.problems.push(parsed.problem(failed.to_string()));
