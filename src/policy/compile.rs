@@ -11,6 +11,7 @@ use cedar_policy::ffi::DetailedError;
 use cedar_policy::{
     ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, ValidationMode, Validator,
 };
+use cedar_policy_core::ast::AnyId;
 use sha2::{Digest, Sha256};
 
 use super::action::{SCHEMA, SPOKEN, action_uid};
@@ -488,7 +489,7 @@ fn parse_file(path: &str, text: &str, layer: &Layer, policies: &mut Vec<ParsedPo
         let column = text[line_start..at].chars().count() + 1;
         n_lines += text[counted..at].matches('\n').count();
         counted = at;
-        let id = match policy.annotation("id") {
+        let id = match annotation(policy, &ANNOTATIONS.id) {
             Some(id) if is_policy_id(id) => id.to_owned(),
             None if *layer == Layer::Session => format!("session-policy-{}", number + 1),
             Some(_) => {
@@ -506,7 +507,7 @@ fn parse_file(path: &str, text: &str, layer: &Layer, policies: &mut Vec<ParsedPo
                 continue;
             }
         };
-        let advice = policy.annotation("advice").map(str::to_owned);
+        let advice = annotation(policy, &ANNOTATIONS.advice).map(str::to_owned);
         if advice.as_deref().is_some_and(|advice| advice.len() > 1000 || advice.chars().any(char::is_control)) {
             findings.problems.push(
                 Problem::at(path, text, at, "the policy's `@advice` cannot be shown")
@@ -529,6 +530,23 @@ fn parse_file(path: &str, text: &str, layer: &Layer, policies: &mut Vec<ParsedPo
         parsed.check_layer(findings);
         policies.push(parsed);
     }
+}
+
+/// The names of the annotations that are looked at.
+struct Annotations {
+    id: AnyId,
+    advice: AnyId,
+}
+
+/// `Policy::annotation` parses the name that it is asked for anew each time, which costs a quarter of parsing the policy.
+static ANNOTATIONS: LazyLock<Annotations> = LazyLock::new(|| {
+    let named = |name: &str| name.parse().expect("the name of an annotation is an identifier");
+    Annotations { id: named("id"), advice: named("advice") }
+});
+
+fn annotation<'a>(policy: &'a Policy, name: &AnyId) -> Option<&'a str> {
+    let policy: &cedar_policy_core::ast::Policy = policy.as_ref();
+    policy.annotation(name).map(AsRef::as_ref)
 }
 
 fn check_ids<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>, findings: &mut Findings) {
@@ -697,3 +715,89 @@ const MIN_ITEMS_IN_PARALLEL: usize = 8;
 /// Problems told at once.
 const MAX_PROBLEMS: usize = 200;
 const PLACES: &str = "policies lie in `organization/NAME.cedar`, `ACCOUNT/NAME.cedar` or `ACCOUNT/trust/NAME.cedar`, ACCOUNT being twelve digits";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::EveryName;
+
+    fn folder(list: &[(&str, &str)]) -> PolicyFiles {
+        let mut files = PolicyFiles::new();
+        list.iter().for_each(|(path, text)| files.insert(path, text.as_bytes().to_vec()).unwrap());
+        files
+    }
+
+    fn permit(id: &str, owner: &str, condition: &str) -> String {
+        format!("@id(\"{id}\") permit (principal == User::\"{owner}/dan\", action, resource){condition};\n")
+    }
+
+    #[test]
+    fn an_index_is_kept_while_no_file_of_its_layer_changes() {
+        let (home, away) = ("111111111111", "222222222222");
+        let (a, b, c) = (permit("a", home, ""), permit("b", home, ""), permit("c", away, ""));
+        let path = "111111111111/b.cedar";
+        let first = folder(&[("111111111111/a.cedar", &a), (path, &b), ("222222222222/c.cedar", &c)]);
+        let any = CompileOptions::default();
+        let first = CompiledPolicies::compile(&first, &EveryName, any).unwrap().policies;
+        let layer = |owner: &str| Layer::Account(AccountId::parse(owner).unwrap());
+        let changed = permit("b", home, " when { context.request.mfa }");
+        for (other, other_path) in [(changed.as_str(), path), (&b, "111111111111/a2.cedar"), ("", path)] {
+            let next = folder(&[("111111111111/a.cedar", &a), (other_path, other), ("222222222222/c.cedar", &c)]);
+            let next = CompiledPolicies::compile_after(&first, &next, &EveryName, any).unwrap().policies;
+            let is_kept = |owner: &str| Arc::ptr_eq(&first.layers[&layer(owner)], &next.layers[&layer(owner)]);
+            assert!(is_kept(away) && !is_kept(home), "{other_path} {other}");
+        }
+        let without_home = folder(&[("222222222222/c.cedar", &c)]);
+        let next = CompiledPolicies::compile_after(&first, &without_home, &EveryName, any).unwrap().policies;
+        assert!(!next.layers.contains_key(&layer(home)) && next.text("a").is_none());
+    }
+
+    #[test]
+    fn what_validation_warns_of_is_told_at_each_apply() {
+        let suspicious = permit("never", "111111111111", " when { principal == User::\"111111111111/x\" && false }");
+        let fine = permit("fine", "111111111111", "");
+        let files = |more: &str| {
+            folder(&[("111111111111/a.cedar", &suspicious), ("111111111111/b.cedar", &format!("{fine}{more}"))])
+        };
+        let any = CompileOptions::default();
+        let mut last = CompiledPolicies::compile(&files(""), &EveryName, any).unwrap();
+        assert_eq!(last.warnings.len(), 1, "{:?}", last.warnings);
+        assert!(last.policies.parsed["111111111111/b.cedar"].is_valid.get().is_some());
+        for more in ["// a\n", "// a\n", ""] {
+            let next = CompiledPolicies::compile_after(&last.policies, &files(more), &EveryName, any).unwrap();
+            assert_eq!(next.warnings, last.warnings);
+            last = next;
+        }
+    }
+
+    #[test]
+    fn names_are_checked_at_each_apply() {
+        struct Without(&'static str);
+        impl KnownNames for Without {
+            fn has_account(&self, _: &AccountId) -> bool {
+                true
+            }
+            fn has_user(&self, _: &AccountId, name: &crate::names::PrincipalName) -> bool {
+                name.as_str() != self.0
+            }
+            fn has_group(&self, _: &AccountId, _: &crate::names::PrincipalName) -> bool {
+                true
+            }
+            fn has_role(&self, _: &AccountId, _: &crate::names::PrincipalName) -> bool {
+                true
+            }
+            fn has_repository(&self, _: &AccountId, _: &crate::names::RepositoryName) -> bool {
+                true
+            }
+            fn has_ref_at_or_below(&self, _: &AccountId, _: &crate::names::RepositoryName, _: &[u8]) -> bool {
+                true
+            }
+        }
+        let files = folder(&[("111111111111/a.cedar", &permit("a", "111111111111", ""))]);
+        let any = CompileOptions::default();
+        let first = CompiledPolicies::compile(&files, &Without("sue"), any).unwrap().policies;
+        let problems = CompiledPolicies::compile_after(&first, &files, &Without("dan"), any).unwrap_err();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].message.contains("there is no user `dan`"), "{:?}", problems[0]);
+    }
+}

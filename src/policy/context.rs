@@ -281,10 +281,7 @@ fn samples() -> Vec<(ContextFacts, ContextFacts)> {
     };
     vec![
         (ContextFacts::Plain, ContextFacts::Plain),
-        (
-            ContextFacts::RefChange(RefChangeFacts::of_kind(ChangeKind::Create)),
-            ContextFacts::RefChange(full_change),
-        ),
+        (ContextFacts::RefChange(RefChangeFacts::of_kind(ChangeKind::Create)), ContextFacts::RefChange(full_change)),
         (ContextFacts::WritePath, ContextFacts::WritePath),
         (assume(None, BTreeSet::new()), assume(Some("x".to_owned()), words())),
         (passed(), passed()),
@@ -439,15 +436,16 @@ mod tests {
     }
 
     fn any_facts() -> impl Strategy<Value = ContextFacts> {
-        let pull_request = (any::<bool>(), any::<u64>(), any_users(), any_words()).prop_map(|(yes, n, users, words)| {
-            PullRequestFacts {
-                is_author: yes,
-                approval_count: n,
-                approvers: users,
-                approval_rules_satisfied: words,
-                path_owners_approved: !yes,
-            }
-        });
+        let pull_request =
+            (any::<bool>(), any::<u64>(), any_users(), any_words()).prop_map(|(yes, n, users, words)| {
+                PullRequestFacts {
+                    is_author: yes,
+                    approval_count: n,
+                    approvers: users,
+                    approval_rules_satisfied: words,
+                    path_owners_approved: !yes,
+                }
+            });
         let optional_words = || prop::option::of(any_words());
         let commits = (any::<Option<u64>>(), optional_words(), optional_words(), any::<Option<bool>>());
         let reviews = (any::<bool>(), any_users(), prop::option::of(pull_request), any_words());

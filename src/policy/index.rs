@@ -170,7 +170,8 @@ impl LayerIndex {
         if let Some(number) = self.numbers.get(&kin.own) {
             places.extend([Place::within(*number), Place::exactly(*number)]);
         }
-        places.extend(kin.ancestors.iter().filter_map(|uid| self.numbers.get(uid)).map(|number| Place::within(*number)));
+        places
+            .extend(kin.ancestors.iter().filter_map(|uid| self.numbers.get(uid)).map(|number| Place::within(*number)));
         places
     }
 }
@@ -201,5 +202,109 @@ impl ScopeKeys {
             Kin { own: uid.clone(), ancestors: ancestors.filter(|ancestor| *ancestor != uid).cloned().collect() }
         };
         ScopeKeys { action: kin(action), principal: kin(principal), resource: kin(resource) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use cedar_policy::{Entity, PolicyId, PolicySet, Request};
+
+    use super::*;
+    use crate::policy::{Layer, decide};
+
+    /// Who or what is in what.
+    const PARENTS: [(&str, &[&str]); 8] = [
+        (r#"User::"1/dan""#, &[r#"Group::"1/dev""#, r#"Account::"1""#]),
+        (r#"Group::"1/dev""#, &[r#"Account::"1""#]),
+        (r#"Session::"1/dev/s""#, &[r#"Role::"1/dev""#]),
+        (r#"Role::"1/dev""#, &[r#"Account::"1""#]),
+        (r#"Ref::"1/r/a/b""#, &[r#"Ref::"1/r/a""#, r#"Repository::"1/r""#]),
+        (r#"Ref::"1/r/a""#, &[r#"Repository::"1/r""#]),
+        (r#"Repository::"1/r""#, &[r#"Account::"1""#]),
+        (r#"Action::"push""#, &[r#"Action::"write""#]),
+    ];
+
+    /// A scope's part in each way of writing it: about anything, about a type, and about each of `names`.
+    fn parts(variable: &str, names: &[&str]) -> Vec<String> {
+        let kinds = ["User", "Session", "Ref", "Account"];
+        let mut parts = vec![variable.to_owned()];
+        parts.extend(kinds.iter().map(|kind| format!("{variable} is {kind}")));
+        for name in names {
+            parts.extend([format!("{variable} == {name}"), format!("{variable} in {name}")]);
+            parts.extend(kinds[..3].iter().map(|kind| format!("{variable} is {kind} in {name}")));
+        }
+        parts
+    }
+
+    // Every scope of every kind, asked of every kind of request: found are those that Cedar's own authorizer names.
+    #[test]
+    fn a_policy_is_found_where_its_scope_holds() {
+        let parents: BTreeMap<&str, &[&str]> = PARENTS.into_iter().collect();
+        let uid = |text: &str| -> EntityUid { text.parse().unwrap() };
+        let entity = |(name, parents): (&&str, &&[&str])| {
+            Entity::new_no_attrs(uid(name), parents.iter().map(|name| uid(name)).collect())
+        };
+        let entities = Entities::from_entities(parents.iter().map(entity), None).unwrap();
+
+        let (dan, session, service) = (r#"User::"1/dan""#, r#"Session::"1/dev/s""#, r#"Service::"build""#);
+        let callers =
+            [dan, session, r#"Group::"1/dev""#, r#"Role::"1/dev""#, r#"Account::"1""#, r#"User::"1/sue""#, service];
+        let things = [r#"Ref::"1/r/a/b""#, r#"Ref::"1/r/a""#, r#"Repository::"1/r""#, r#"Account::"1""#, dan];
+        let actions = [
+            "action",
+            r#"action == Action::"push""#,
+            r#"action == Action::"write""#,
+            r#"action in Action::"push""#,
+            r#"action in Action::"write""#,
+            r#"action in [Action::"push", Action::"write"]"#,
+            r#"action in [Action::"pull"]"#,
+            "action in []",
+        ];
+        let (mut index, mut set) = (LayerIndex::default(), PolicySet::new());
+        for principal in parts("principal", &callers) {
+            for resource in parts("resource", &things) {
+                for action in actions {
+                    let order = set.num_of_policies();
+                    let id = format!("p{order}");
+                    let source = format!("permit ({principal}, {action}, {resource});");
+                    let policy = Policy::parse(Some(PolicyId::new(&id)), &source).unwrap();
+                    let text = PolicyText {
+                        id,
+                        effect: decide::Effect::Permit,
+                        layer: Layer::Organization,
+                        advice: None,
+                        file: String::new(),
+                        line: 1,
+                        text: source,
+                        order,
+                    };
+                    set.add(policy.clone()).unwrap();
+                    index.add(&Arc::new(policy), &Arc::new(text));
+                }
+            }
+        }
+        let mut n_found = 0;
+        for principal in [dan, session, service] {
+            for action in [r#"Action::"push""#, r#"Action::"pull""#] {
+                for resource in [r#"Ref::"1/r/a/b""#, r#"Ref::"1/r/a""#, r#"Repository::"1/r""#, r#"Account::"1""#] {
+                    let (principal, action, resource) = (uid(principal), uid(action), uid(resource));
+                    let keys = ScopeKeys::new(&principal, &action, &resource, &entities);
+                    let mut found = BTreeSet::new();
+                    index.candidates(Effect::Permit, &keys, |indexed| {
+                        assert!(indexed.conditions().is_none());
+                        found.insert(indexed.text.id.clone());
+                    });
+                    let context = cedar_policy::Context::empty();
+                    let request = Request::new(principal, action, resource, context, None).unwrap();
+                    let response = cedar_policy::Authorizer::new().is_authorized(&request, &set, &entities);
+                    let named: BTreeSet<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+                    assert_eq!(found, named, "{request:?}");
+                    n_found += found.len();
+                }
+            }
+        }
+        assert!(n_found > 1000, "{n_found} of {}", set.num_of_policies());
     }
 }
