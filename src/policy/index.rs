@@ -24,7 +24,7 @@ use super::compile::PolicyText;
 #[derive(Debug, Default)]
 pub(super) struct LayerIndex {
     /// The numbers of the entities that scopes name.
-    numbers: HashMap<EntityUid, u32>,
+    numbers: HashMap<EntityUid, usize>,
     permits: ByCaller,
     forbids: ByCaller,
 }
@@ -34,18 +34,18 @@ type ByCaller = HashMap<(Place, Place), HashMap<Place, Vec<Indexed>>>;
 
 /// One of the three parts of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Place(u32);
+struct Place(usize);
 
 impl Place {
     const ANY: Place = Place(0);
 
     /// `in` the entity of that number.
-    fn within(number: u32) -> Place {
+    fn within(number: usize) -> Place {
         Place(number * 2 + 1)
     }
 
     /// `==` the entity of that number.
-    fn exactly(number: u32) -> Place {
+    fn exactly(number: usize) -> Place {
         Place(number * 2 + 2)
     }
 }
@@ -112,8 +112,7 @@ impl LayerIndex {
 
     fn place(&mut self, asked: Asked) -> Place {
         let mut number = |uid: EntityUid| {
-            // INVARIANT: a folder is bounded to far fewer bytes than would hold 2^31 names.
-            let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX / 2 - 1);
+            let next = self.numbers.len();
             *self.numbers.entry(uid).or_insert(next)
         };
         match asked {
