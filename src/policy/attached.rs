@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, Template};
+use cedar_policy_core::evaluator::Evaluator;
 use sha2::{Digest, Sha256};
 
 use super::bounds;
 use super::compile::{Findings, ParsedPolicy, PolicyText, from_cedar, validate, with_deep_stack};
-use super::decide::{Layer, PolicyMatch, Question, matches};
+use super::decide::{Layer, PolicyMatch, matches};
 use super::iam::{IamImport, ImportFor, import_iam};
 use super::index::{LayerIndex, ScopeKeys};
 use super::problem::Problem;
@@ -67,7 +68,7 @@ struct OfAccount {
     trust_forbids: HashMap<EntityUid, LayerIndex>,
     /// What trust documents permit, by role.
     trust: HashMap<EntityUid, LayerIndex>,
-    texts: BTreeMap<String, PolicyText>,
+    texts: BTreeMap<String, Arc<PolicyText>>,
 }
 
 #[derive(Debug)]
@@ -89,20 +90,16 @@ impl AttachedPolicies {
             let digest = document.digest();
             let before = previous.and_then(|previous| previous.compiled.get(&digest)).cloned();
             let compiled = before.unwrap_or_else(|| Arc::new(document.compile_or_refuse(region)));
-            let order = all.accounts.get(&document.account).map_or(0, |account| account.texts.len());
             let account = all.accounts.entry(document.account.clone()).or_default();
-            for (n, parsed) in compiled.policies.iter().enumerate() {
+            for parsed in &compiled.policies {
                 let by_subject = match (&document.to, &parsed.text.layer) {
                     (AttachedTo::Trust(_), Layer::Trust(_)) => &mut account.trust,
                     (AttachedTo::Trust(_), _) => &mut account.trust_forbids,
                     _ => &mut account.own,
                 };
                 let index = by_subject.entry(compiled.subject.clone()).or_default();
-                // Ids are made of the document's name and the policy's number: a second time is the same document.
-                if index.add(&parsed.policy).is_ok() {
-                    let text = PolicyText { order: order + n, ..parsed.text.clone() };
-                    account.texts.insert(text.id.clone(), text);
-                }
+                index.add(&parsed.policy, &parsed.text);
+                account.texts.insert(parsed.text.id.clone(), parsed.text.clone());
             }
             all.compiled.insert(digest, compiled);
         }
@@ -112,19 +109,17 @@ impl AttachedPolicies {
     /// The policy of that id.
     pub fn text(&self, id: &str) -> Option<&PolicyText> {
         let account = AccountId::parse(id.split('/').next()?).ok()?;
-        self.accounts.get(&account)?.texts.get(id)
+        self.accounts.get(&account)?.texts.get(id).map(Arc::as_ref)
     }
 
     /// All policies.
     pub fn texts(&self) -> impl Iterator<Item = &PolicyText> {
-        self.accounts.values().flat_map(|account| account.texts.values())
+        self.accounts.values().flat_map(|account| account.texts.values().map(Arc::as_ref))
     }
 
     /// The policies of `layer` that match the question or fail on it.
-    pub(super) fn matches(&self, layer: &Layer, question: &Question, keys: &ScopeKeys) -> Vec<PolicyMatch> {
-        let Some(account) = layer.account().and_then(|account| self.accounts.get(account)) else { return Vec::new() };
-        let text = |id: &str| account.texts.get(id);
-        self.indexes(layer, keys).flat_map(|index| matches(index, question, keys, text, layer)).collect()
+    pub(super) fn matches(&self, layer: &Layer, evaluator: &Evaluator<'_>, keys: &ScopeKeys) -> Vec<PolicyMatch> {
+        self.indexes(layer, keys).flat_map(|index| matches(index, evaluator, keys, layer)).collect()
     }
 
     /// The policies of `layer` that could speak about a request by whom or what they are attached to.
@@ -194,7 +189,7 @@ impl AttachedDocument {
         let text = format!("@advice(\"{advice}\")\nforbid ({scope});");
         let layer = Layer::Account(self.account.clone());
         let policy = Policy::parse(Some(self.policy_id("unreadable")), &text);
-        policy.ok().map(|policy| ParsedPolicy::of_document(policy, &self.name, layer, text))
+        policy.ok().map(|policy| ParsedPolicy::of_document(policy, &self.name, 0, layer, text))
     }
 
     fn compile(&self, region: &str) -> Result<Vec<ParsedPolicy>, Vec<Problem>> {
@@ -231,11 +226,12 @@ impl AttachedDocument {
             .map_err(|problems| problems.iter().map(|said| problem(said.to_string())).collect::<Vec<_>>())?;
         translated
             .into_iter()
-            .map(|policy| {
+            .enumerate()
+            .map(|(n, policy)| {
                 let id = policy.id.strip_prefix("x-").unwrap_or(&policy.id);
                 let id = self.policy_id(id);
                 match Policy::parse(Some(id), &policy.text) {
-                    Ok(parsed) => Ok(ParsedPolicy::of_document(parsed, &self.name, policy.layer, policy.text)),
+                    Ok(parsed) => Ok(ParsedPolicy::of_document(parsed, &self.name, n, policy.layer, policy.text)),
                     Err(failed) => Err(vec![problem(failed.to_string())]),
                 }
             })
@@ -281,7 +277,7 @@ impl AttachedDocument {
                 _ => Layer::Account(self.account.clone()),
             };
             let source = linked.to_cedar().unwrap_or_default();
-            policies.push(ParsedPolicy::of_document(linked.new_id(id), &self.name, layer, source));
+            policies.push(ParsedPolicy::of_document(linked.new_id(id), &self.name, n, layer, source));
         }
         Ok(policies)
     }

@@ -3,14 +3,15 @@
 //! The folder counts whole: one problem, and nothing of it takes effect. What is checked beyond Cedar's strict validation:
 //! each policy has an `@id` that no other has, lies in a layer that may hold it, and names what exists.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{
     ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, ValidationMode, Validator,
 };
+use cedar_policy_core::ast::AnyId;
 use sha2::{Digest, Sha256};
 
 use super::action::{SCHEMA, SPOKEN, action_uid};
@@ -27,8 +28,8 @@ use crate::names::AccountId;
 /// Policies that were checked and can be asked; see [`CompiledPolicies::decide`].
 #[derive(Debug, Clone)]
 pub struct CompiledPolicies {
-    pub(super) layers: Arc<HashMap<Layer, LayerIndex>>,
-    pub(super) texts: Arc<BTreeMap<String, PolicyText>>,
+    pub(super) layers: Arc<HashMap<Layer, Arc<LayerIndex>>>,
+    pub(super) texts: Arc<BTreeMap<String, Arc<PolicyText>>>,
     /// What is attached through IAM's operations, beside the files.
     pub(super) attached: Arc<AttachedPolicies>,
     pub(super) generation: i64,
@@ -56,8 +57,15 @@ pub struct PolicyText {
     pub line: usize,
     /// Its text.
     pub text: String,
-    /// Its place among all policies, by file and line: the order in which matches are told.
+    /// Its place in its file, see [`PolicyText::place`].
     pub(super) order: usize,
+}
+
+impl PolicyText {
+    /// Its place among all policies, by file and line: the order in which matches are told. No two policies of one layer share it.
+    pub(super) fn place(&self) -> (&str, usize) {
+        (&self.file, self.order)
+    }
 }
 
 /// What may be let pass when a folder is compiled.
@@ -79,7 +87,7 @@ pub struct Compiled {
 /// The policy of one session, given when its role was assumed: it can only narrow what the role may do.
 #[derive(Debug)]
 pub struct SessionPolicy {
-    pub(super) index: LayerIndex,
+    pub(super) index: Arc<LayerIndex>,
     pub(super) texts: BTreeMap<String, PolicyText>,
     pub(super) source: String,
 }
@@ -113,23 +121,16 @@ impl CompiledPolicies {
     ) -> Result<Compiled, Vec<Problem>> {
         let (parsed, mut findings) = with_deep_stack(|| parse_files(files, previous.map(|previous| &*previous.parsed)))
             .map_err(|failed| vec![failed])?;
-        let policies: Vec<&ParsedPolicy> = parsed.values().flat_map(|file| &file.policies).collect();
-        for parsed in &policies {
-            parsed.check_names(known, options, &mut findings);
+        for file in parsed.values() {
+            file.check_names(known, options, &mut findings);
         }
         findings.sort();
         if !findings.problems.is_empty() {
             return Err(findings.problems);
         }
-        let mut layers: HashMap<Layer, LayerIndex> = HashMap::new();
-        let mut texts = BTreeMap::new();
-        for (order, parsed) in policies.iter().enumerate() {
-            let layer = layers.entry(parsed.text.layer.clone()).or_default();
-            if let Err(failed) = layer.add(&parsed.policy) {
-                return Err(vec![Problem::of_file(&parsed.text.file, failed, "each `@id` is used once")]);
-            }
-            texts.insert(parsed.text.id.clone(), PolicyText { order, ..parsed.text.clone() });
-        }
+        let layers = layers_of(&parsed, previous);
+        let policies = || parsed.values().flat_map(|file| &file.policies);
+        let texts = policies().map(|parsed| (parsed.text.id.clone(), parsed.text.clone())).collect();
         let policies = CompiledPolicies {
             layers: Arc::new(layers),
             texts: Arc::new(texts),
@@ -137,7 +138,7 @@ impl CompiledPolicies {
             generation: 0,
             content_hash: files.content_hash(),
             #[cfg(test)]
-            all: policies.iter().map(|parsed| (parsed.text.layer.clone(), parsed.policy.clone())).collect(),
+            all: policies().map(|parsed| (parsed.text.layer.clone(), (*parsed.policy).clone())).collect(),
             parsed: Arc::new(parsed),
         };
         Ok(Compiled { policies, warnings: findings.warnings })
@@ -171,12 +172,12 @@ impl CompiledPolicies {
 
     /// All policies of the files, by id.
     pub fn texts(&self) -> impl Iterator<Item = &PolicyText> {
-        self.texts.values()
+        self.texts.values().map(Arc::as_ref)
     }
 
     /// The policy of that id, from the files or attached.
     pub fn text(&self, id: &str) -> Option<&PolicyText> {
-        self.texts.get(id).or_else(|| self.attached.text(id))
+        self.texts.get(id).map(Arc::as_ref).or_else(|| self.attached.text(id))
     }
 }
 
@@ -202,20 +203,20 @@ impl SessionPolicy {
         if !findings.problems.is_empty() {
             return Err(findings.problems);
         }
-        let mut session =
-            SessionPolicy { index: LayerIndex::default(), texts: BTreeMap::new(), source: source.to_owned() };
+        let (mut index, mut texts) = (LayerIndex::default(), BTreeMap::new());
         for parsed in policies {
-            if let Err(failed) = session.index.add(&parsed.policy) {
-                return Err(vec![Problem::of_file(file, failed, "each `@id` is used once")]);
+            index.add(&parsed.policy, &parsed.text);
+            if texts.insert(parsed.text.id.clone(), (*parsed.text).clone()).is_some() {
+                let message = format!("two policies are called `{}`", parsed.text.id);
+                return Err(vec![Problem::of_file(file, message, "each `@id` is used once")]);
             }
-            session.texts.insert(parsed.text.id.clone(), parsed.text);
         }
-        Ok(session)
+        Ok(SessionPolicy { index: Arc::new(index), texts, source: source.to_owned() })
     }
 
     /// What stands for a text that does not compile.
     pub fn permitting_nothing(source: &str) -> SessionPolicy {
-        SessionPolicy { index: LayerIndex::default(), texts: BTreeMap::new(), source: source.to_owned() }
+        SessionPolicy { index: Arc::default(), texts: BTreeMap::new(), source: source.to_owned() }
     }
 
     /// The text that was compiled.
@@ -252,6 +253,19 @@ struct ParsedFile {
     hash: [u8; 32],
     policies: Vec<ParsedPolicy>,
     findings: Findings,
+    /// The entities that its policies name, each once.
+    literals: Vec<EntityUid>,
+    /// Set once Cedar's validation, which looks at a policy and the schema and nothing else, had nothing to say of its policies.
+    is_valid: OnceLock<()>,
+}
+
+impl ParsedFile {
+    fn check_names(&self, known: &dyn KnownNames, options: CompileOptions, findings: &mut Findings) {
+        // Most files name only what exists, and name it often.
+        if self.literals.iter().any(|uid| known_names::check(uid, known).is_some()) {
+            self.policies.iter().for_each(|parsed| parsed.check_names(known, options, findings));
+        }
+    }
 }
 
 type ParsedFiles = BTreeMap<String, Arc<ParsedFile>>;
@@ -259,8 +273,8 @@ type ParsedFiles = BTreeMap<String, Arc<ParsedFile>>;
 /// A policy of a file, before it is known to be right.
 #[derive(Debug)]
 pub(super) struct ParsedPolicy {
-    pub(super) policy: Policy,
-    pub(super) text: PolicyText,
+    pub(super) policy: Arc<Policy>,
+    pub(super) text: Arc<PolicyText>,
     column: usize,
     /// Where it begins in the file, in bytes.
     offset: usize,
@@ -269,8 +283,14 @@ pub(super) struct ParsedPolicy {
 }
 
 impl ParsedPolicy {
-    /// A policy that stands in no file of the folder; `source` is its text and `document` what it comes from.
-    pub(super) fn of_document(policy: Policy, document: &str, layer: Layer, source: String) -> ParsedPolicy {
+    /// A policy that stands in no file of the folder: the `order`th of `document`; `source` is its text.
+    pub(super) fn of_document(
+        policy: Policy,
+        document: &str,
+        order: usize,
+        layer: Layer,
+        source: String,
+    ) -> ParsedPolicy {
         let text = PolicyText {
             id: AsRef::<str>::as_ref(policy.id()).to_owned(),
             effect: policy.effect().into(),
@@ -279,8 +299,9 @@ impl ParsedPolicy {
             file: document.to_owned(),
             line: 1,
             text: source.clone(),
-            order: 0,
+            order,
         };
+        let (policy, text) = (Arc::new(policy), Arc::new(text));
         ParsedPolicy { policy, text, column: 1, offset: 0, file_text: source.into() }
     }
 
@@ -373,6 +394,34 @@ fn is_of_account(uid: &EntityUid, account: &AccountId) -> bool {
     id.split('/').next() == Some(account.as_str())
 }
 
+/// The index of each layer; a layer of which no file changed keeps the one it had.
+fn layers_of(parsed: &ParsedFiles, previous: Option<&CompiledPolicies>) -> HashMap<Layer, Arc<LayerIndex>> {
+    let by_layer = |parsed: &ParsedFiles| {
+        let mut by_layer: HashMap<Layer, Vec<Arc<ParsedFile>>> = HashMap::new();
+        for file in parsed.values() {
+            if let Some(first) = file.policies.first() {
+                by_layer.entry(first.text.layer.clone()).or_default().push(file.clone());
+            }
+        }
+        by_layer
+    };
+    let before = previous.map(|previous| by_layer(&previous.parsed)).unwrap_or_default();
+    let index_of = |(layer, files): (Layer, Vec<Arc<ParsedFile>>)| {
+        // The very same files in the same order: a file that moved was parsed under its new path.
+        let unchanged = before.get(&layer).is_some_and(|before| {
+            before.len() == files.len() && before.iter().zip(&files).all(|(before, file)| Arc::ptr_eq(before, file))
+        });
+        let kept = previous.filter(|_| unchanged).and_then(|previous| previous.layers.get(&layer));
+        let index = kept.cloned().unwrap_or_else(|| {
+            let mut index = LayerIndex::default();
+            files.iter().flat_map(|file| &file.policies).for_each(|parsed| index.add(&parsed.policy, &parsed.text));
+            Arc::new(index)
+        });
+        (layer, index)
+    };
+    by_layer(parsed).into_iter().map(index_of).collect()
+}
+
 fn parse_files(files: &PolicyFiles, previous: Option<&ParsedFiles>) -> (ParsedFiles, Findings) {
     let each: Vec<(&str, &[u8])> = files.iter().collect();
     let parsed = in_parallel(&each, |(path, bytes)| {
@@ -380,7 +429,10 @@ fn parse_files(files: &PolicyFiles, previous: Option<&ParsedFiles>) -> (ParsedFi
         let before = previous.and_then(|previous| previous.get(*path)).filter(|before| before.hash == hash);
         before.cloned().unwrap_or_else(|| {
             let (policies, findings) = parse_path(path, bytes);
-            Arc::new(ParsedFile { hash, policies, findings })
+            let literals: HashSet<EntityUid> =
+                policies.iter().flat_map(|parsed| parsed.policy.entity_literals()).collect();
+            let (literals, is_valid) = (literals.into_iter().collect(), OnceLock::new());
+            Arc::new(ParsedFile { hash, policies, findings, literals, is_valid })
         })
     });
     let mut findings = Findings::default();
@@ -388,12 +440,10 @@ fn parse_files(files: &PolicyFiles, previous: Option<&ParsedFiles>) -> (ParsedFi
         findings.append(file.findings.clone());
     }
     // In the order of paths, as `files` is.
-    let policies: Vec<&ParsedPolicy> = parsed.iter().flat_map(|file| &file.policies).collect();
-    check_ids(&policies, &mut findings);
+    check_ids(parsed.iter().flat_map(|file| &file.policies), &mut findings);
     if findings.problems.is_empty() {
-        validate(&policies, &mut findings);
+        validate_files(&parsed, &mut findings);
     }
-    drop(policies);
     (each.iter().map(|(path, _)| (*path).to_owned()).zip(parsed).collect(), findings)
 }
 
@@ -480,7 +530,7 @@ fn parse_file(path: &str, text: &str, layer: &Layer, policies: &mut Vec<ParsedPo
         let column = text[line_start..at].chars().count() + 1;
         n_lines += text[counted..at].matches('\n').count();
         counted = at;
-        let id = match policy.annotation("id") {
+        let id = match annotation(policy, &ANNOTATIONS.id) {
             Some(id) if is_policy_id(id) => id.to_owned(),
             None if *layer == Layer::Session => format!("session-policy-{}", number + 1),
             Some(_) => {
@@ -498,7 +548,7 @@ fn parse_file(path: &str, text: &str, layer: &Layer, policies: &mut Vec<ParsedPo
                 continue;
             }
         };
-        let advice = policy.annotation("advice").map(str::to_owned);
+        let advice = annotation(policy, &ANNOTATIONS.advice).map(str::to_owned);
         if advice.as_deref().is_some_and(|advice| advice.len() > 1000 || advice.chars().any(char::is_control)) {
             findings.problems.push(
                 Problem::at(path, text, at, "the policy's `@advice` cannot be shown")
@@ -516,14 +566,31 @@ fn parse_file(path: &str, text: &str, layer: &Layer, policies: &mut Vec<ParsedPo
             order: policies.len(),
             id,
         };
-        let policy = policy.new_id(PolicyId::new(&text.id));
-        let parsed = ParsedPolicy { policy, text, column, offset: at, file_text: file_text.clone() };
+        let policy = Arc::new(policy.new_id(PolicyId::new(&text.id)));
+        let parsed = ParsedPolicy { policy, text: Arc::new(text), column, offset: at, file_text: file_text.clone() };
         parsed.check_layer(findings);
         policies.push(parsed);
     }
 }
 
-fn check_ids(policies: &[&ParsedPolicy], findings: &mut Findings) {
+/// The names of the annotations that are looked at.
+struct Annotations {
+    id: AnyId,
+    advice: AnyId,
+}
+
+/// `Policy::annotation` parses the name that it is asked for anew each time, which costs a quarter of parsing the policy.
+static ANNOTATIONS: LazyLock<Annotations> = LazyLock::new(|| {
+    let named = |name: &str| name.parse().expect("the name of an annotation is an identifier");
+    Annotations { id: named("id"), advice: named("advice") }
+});
+
+fn annotation<'a>(policy: &'a Policy, name: &AnyId) -> Option<&'a str> {
+    let policy: &cedar_policy_core::ast::Policy = policy.as_ref();
+    policy.annotation(name).map(AsRef::as_ref)
+}
+
+fn check_ids<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>, findings: &mut Findings) {
     let mut first: HashMap<&str, &ParsedPolicy> = HashMap::new();
     for policy in policies {
         if let Some(earlier) = first.insert(&policy.text.id, policy) {
@@ -534,9 +601,24 @@ fn check_ids(policies: &[&ParsedPolicy], findings: &mut Findings) {
     }
 }
 
+/// [`validate`] for the policies of files, those left out of which it had nothing to say before.
+fn validate_files(files: &[Arc<ParsedFile>], findings: &mut Findings) {
+    let to_ask: Vec<&Arc<ParsedFile>> = files.iter().filter(|file| file.is_valid.get().is_none()).collect();
+    let policies: Vec<&ParsedPolicy> = to_ask.iter().flat_map(|file| &file.policies).collect();
+    let spoken_of: HashSet<&str> = validate(&policies, findings).into_iter().collect();
+    for file in to_ask {
+        if !file.policies.iter().any(|parsed| spoken_of.contains(parsed.text.file.as_str())) {
+            // It may have been set meanwhile by someone who checks the same files, and to the same.
+            let _ = file.is_valid.set(());
+        }
+    }
+}
+
 /// Cedar's strict validation, at the level whose entities are always supplied: one policy of each [`shape`], and each policy
 /// of a shape that something is said about, so that every message names its own place.
-pub(super) fn validate(policies: &[&ParsedPolicy], findings: &mut Findings) {
+///
+/// Returns the files of the policies of which there was something to say, told or not.
+pub(super) fn validate<'a>(policies: &[&'a ParsedPolicy], findings: &mut Findings) -> Vec<&'a str> {
     let shapes = in_parallel(policies, |parsed| shape::of(&parsed.text.text));
     let mut first_of_shape: HashMap<&str, usize> = HashMap::new();
     let mut representative: Vec<usize> = Vec::with_capacity(policies.len());
@@ -547,26 +629,32 @@ pub(super) fn validate(policies: &[&ParsedPolicy], findings: &mut Findings) {
     let said = in_parallel(&to_ask, |n| validate_one(policies[*n]));
     let said: HashMap<usize, Findings> = to_ask.into_iter().zip(said).collect();
     let (mut n_wrong, mut n_suspicious) = (0, 0);
+    let mut spoken_of = Vec::new();
     for (n, parsed) in policies.iter().enumerate() {
         let of_shape = &said[&representative[n]];
         let wrong = !of_shape.problems.is_empty();
         // INVARIANT: policies come in the order in which findings are told, so what lies behind the first MAX_PROBLEMS would be
         // cut off. Warnings are not told where there are problems.
         let full = if wrong { n_wrong >= MAX_PROBLEMS } else { n_suspicious >= MAX_PROBLEMS };
-        if full || (!wrong && of_shape.warnings.is_empty()) {
+        if !wrong && of_shape.warnings.is_empty() {
+            continue;
+        }
+        spoken_of.push(parsed.text.file.as_str());
+        if full {
             continue;
         }
         n_wrong += usize::from(wrong);
         n_suspicious += usize::from(!wrong);
         findings.append(if representative[n] == n { of_shape.clone() } else { validate_one(parsed) });
     }
+    spoken_of
 }
 
 /// What Cedar says of one policy.
 fn validate_one(parsed: &ParsedPolicy) -> Findings {
     static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| Validator::new(SPOKEN.schema.clone()));
     let mut findings = Findings::default();
-    let set = match PolicySet::from_policies([parsed.policy.clone()]) {
+    let set = match PolicySet::from_policies([(*parsed.policy).clone()]) {
         Ok(set) => set,
         Err(failed) => {
             findings.problems.push(parsed.problem(failed.to_string()));
@@ -668,3 +756,89 @@ const MIN_ITEMS_IN_PARALLEL: usize = 8;
 /// Problems told at once.
 const MAX_PROBLEMS: usize = 200;
 const PLACES: &str = "policies lie in `organization/NAME.cedar`, `ACCOUNT/NAME.cedar` or `ACCOUNT/trust/NAME.cedar`, ACCOUNT being twelve digits";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::EveryName;
+
+    fn folder(list: &[(&str, &str)]) -> PolicyFiles {
+        let mut files = PolicyFiles::new();
+        list.iter().for_each(|(path, text)| files.insert(path, text.as_bytes().to_vec()).unwrap());
+        files
+    }
+
+    fn permit(id: &str, owner: &str, condition: &str) -> String {
+        format!("@id(\"{id}\") permit (principal == User::\"{owner}/dan\", action, resource){condition};\n")
+    }
+
+    #[test]
+    fn an_index_is_kept_while_no_file_of_its_layer_changes() {
+        let (home, away) = ("111111111111", "222222222222");
+        let (a, b, c) = (permit("a", home, ""), permit("b", home, ""), permit("c", away, ""));
+        let path = "111111111111/b.cedar";
+        let first = folder(&[("111111111111/a.cedar", &a), (path, &b), ("222222222222/c.cedar", &c)]);
+        let any = CompileOptions::default();
+        let first = CompiledPolicies::compile(&first, &EveryName, any).unwrap().policies;
+        let layer = |owner: &str| Layer::Account(AccountId::parse(owner).unwrap());
+        let changed = permit("b", home, " when { context.request.mfa }");
+        for (other, other_path) in [(changed.as_str(), path), (&b, "111111111111/a2.cedar"), ("", path)] {
+            let next = folder(&[("111111111111/a.cedar", &a), (other_path, other), ("222222222222/c.cedar", &c)]);
+            let next = CompiledPolicies::compile_after(&first, &next, &EveryName, any).unwrap().policies;
+            let is_kept = |owner: &str| Arc::ptr_eq(&first.layers[&layer(owner)], &next.layers[&layer(owner)]);
+            assert!(is_kept(away) && !is_kept(home), "{other_path} {other}");
+        }
+        let without_home = folder(&[("222222222222/c.cedar", &c)]);
+        let next = CompiledPolicies::compile_after(&first, &without_home, &EveryName, any).unwrap().policies;
+        assert!(!next.layers.contains_key(&layer(home)) && next.text("a").is_none());
+    }
+
+    #[test]
+    fn what_validation_warns_of_is_told_at_each_apply() {
+        let suspicious = permit("never", "111111111111", " when { principal == User::\"111111111111/x\" && false }");
+        let fine = permit("fine", "111111111111", "");
+        let files = |more: &str| {
+            folder(&[("111111111111/a.cedar", &suspicious), ("111111111111/b.cedar", &format!("{fine}{more}"))])
+        };
+        let any = CompileOptions::default();
+        let mut last = CompiledPolicies::compile(&files(""), &EveryName, any).unwrap();
+        assert_eq!(last.warnings.len(), 1, "{:?}", last.warnings);
+        assert!(last.policies.parsed["111111111111/b.cedar"].is_valid.get().is_some());
+        for more in ["// a\n", "// a\n", ""] {
+            let next = CompiledPolicies::compile_after(&last.policies, &files(more), &EveryName, any).unwrap();
+            assert_eq!(next.warnings, last.warnings);
+            last = next;
+        }
+    }
+
+    #[test]
+    fn names_are_checked_at_each_apply() {
+        struct Without(&'static str);
+        impl KnownNames for Without {
+            fn has_account(&self, _: &AccountId) -> bool {
+                true
+            }
+            fn has_user(&self, _: &AccountId, name: &crate::names::PrincipalName) -> bool {
+                name.as_str() != self.0
+            }
+            fn has_group(&self, _: &AccountId, _: &crate::names::PrincipalName) -> bool {
+                true
+            }
+            fn has_role(&self, _: &AccountId, _: &crate::names::PrincipalName) -> bool {
+                true
+            }
+            fn has_repository(&self, _: &AccountId, _: &crate::names::RepositoryName) -> bool {
+                true
+            }
+            fn has_ref_at_or_below(&self, _: &AccountId, _: &crate::names::RepositoryName, _: &[u8]) -> bool {
+                true
+            }
+        }
+        let files = folder(&[("111111111111/a.cedar", &permit("a", "111111111111", ""))]);
+        let any = CompileOptions::default();
+        let first = CompiledPolicies::compile(&files, &Without("sue"), any).unwrap().policies;
+        let problems = CompiledPolicies::compile_after(&first, &files, &Without("dan"), any).unwrap_err();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].message.contains("there is no user `dan`"), "{:?}", problems[0]);
+    }
+}

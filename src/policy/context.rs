@@ -1,6 +1,7 @@
 //! What a request carries besides who, what and which, and the Cedar context that it becomes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::mem::{Discriminant, discriminant};
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
@@ -8,7 +9,10 @@ use cedar_policy::{Context, RestrictedExpression};
 use cedar_policy_core::ast::{Name, RestrictedExpr};
 
 use super::action::{Action, SPOKEN};
-use super::entities::{Closure, PrincipalFacts, ResourceFacts, UserFacts, service_uid, text};
+use super::entities::{
+    Closure, PathFacts, PrincipalFacts, RepositoryFacts, ResourceFacts, Tags, UserFacts, service_uid, text,
+};
+use crate::names::{AccountId, PrincipalName, RefName, RepositoryName};
 
 /// What every request carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,6 +215,89 @@ pub(super) fn build(
         .map_err(|failed| format!("the context given for {} does not fit `{action}`: {failed}", principal.entity_id()))
 }
 
+/// Whether every context built from facts of this kind, whatever they are, is of the type that the action declares.
+///
+/// Checking a context costs more than judging by it, and for one kind of facts [`build`] gives each field always the same type: facts differ
+/// in values, which types do not see, and in which optional fields are there. A declared record has each field by itself, so if
+/// the context with all optional fields fits and the one without any does, each one between fits. Those two are tried, once for
+/// each action. What is not known to fit is to be checked.
+pub(super) fn always_fits(action: &Action, facts: &ContextFacts) -> bool {
+    static FITTING: LazyLock<HashMap<String, Vec<Discriminant<ContextFacts>>>> = LazyLock::new(|| {
+        let fitting = |action: &Action| {
+            let kinds = samples().into_iter().filter(|(least, most)| {
+                let same_kind = discriminant(least) == discriminant(most);
+                same_kind && sample_fits(action, least, None) && sample_fits(action, most, Some([127, 0, 0, 1].into()))
+            });
+            kinds.map(|(least, _)| discriminant(&least)).collect()
+        };
+        Action::all().iter().map(|action| (action.as_str().to_owned(), fitting(action))).collect()
+    });
+    FITTING.get(action.as_str()).is_some_and(|kinds| kinds.contains(&discriminant(facts)))
+}
+
+fn sample_fits(action: &Action, facts: &ContextFacts, source_ip: Option<IpAddr>) -> bool {
+    let Some(known) = SPOKEN.actions.get(action.as_str()) else { return false };
+    let (Ok(on), Ok(name)) = (RefName::parse(b"refs/heads/x"), RepositoryName::parse("x")) else { return false };
+    let repository = RepositoryFacts { account: sample_user().account, name, default_branch: None, tags: Tags::new() };
+    // Only a path's context looks at the resource, and asks for a path.
+    let resource = ResourceFacts::Path(PathFacts { repository, on, path: b"x".to_vec() });
+    let principal = PrincipalFacts::User(sample_user());
+    let request = RequestFacts { time_ms: 0, source_ip, transport: Transport::Cli, mfa: false };
+    let context = build(&principal, action, &resource, &request, facts, None, &mut Closure::default());
+    context.is_ok_and(|context| context.validate(&SPOKEN.schema, &known.uid).is_ok())
+}
+
+/// Of each kind the facts with the fewest fields, and those with all of them and something in each set. A field that is new must
+/// be given here, or this does not compile; a kind that is not here is checked each time.
+fn samples() -> Vec<(ContextFacts, ContextFacts)> {
+    let words = || BTreeSet::from(["x".to_owned()]);
+    let passed = || ContextFacts::PassRole { passed_to: "x".to_owned() };
+    let full_change = RefChangeFacts {
+        change: ChangeKind::Create,
+        commit_count: Some(1),
+        authors: Some(words()),
+        committers: Some(words()),
+        all_authors_registered: Some(true),
+        all_commits_signed: true,
+        signers: vec![sample_user()],
+        pull_request: Some(PullRequestFacts {
+            is_author: true,
+            approval_count: 1,
+            approvers: vec![sample_user()],
+            approval_rules_satisfied: words(),
+            path_owners_approved: true,
+        }),
+        checks_passed: words(),
+        push_options: vec!["x".to_owned()],
+    };
+    let assume = |given: Option<String>, session_tag_keys: BTreeSet<String>| {
+        ContextFacts::AssumeRole(AssumeRoleFacts {
+            session_name: "x".to_owned(),
+            external_id: given.clone(),
+            source_identity: given.clone(),
+            source_arn: given,
+            session_tag_keys,
+        })
+    };
+    vec![
+        (ContextFacts::Plain, ContextFacts::Plain),
+        (ContextFacts::RefChange(RefChangeFacts::of_kind(ChangeKind::Create)), ContextFacts::RefChange(full_change)),
+        (ContextFacts::WritePath, ContextFacts::WritePath),
+        (assume(None, BTreeSet::new()), assume(Some("x".to_owned()), words())),
+        (passed(), passed()),
+    ]
+}
+
+fn sample_user() -> UserFacts {
+    UserFacts {
+        account: AccountId::parse("111111111111").expect("twelve digits are an account"),
+        name: PrincipalName::parse("x").expect("a letter is a name"),
+        groups: Vec::new(),
+        mfa_enrolled: false,
+        tags: Tags::new(),
+    }
+}
+
 impl RefChangeFacts {
     fn pairs(
         &self,
@@ -328,5 +415,86 @@ fn overlay(base: &mut serde_json::Value, extra: &serde_json::Value) {
             }
         }
         (base, extra) => *base = extra.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_words() -> impl Strategy<Value = BTreeSet<String>> {
+        prop::collection::btree_set(any::<String>(), 0..3)
+    }
+
+    fn any_users() -> impl Strategy<Value = Vec<UserFacts>> {
+        prop::collection::vec("[a-z]{1,8}", 0..3).prop_map(|names| {
+            let user = |name: &String| UserFacts { name: PrincipalName::parse(name).unwrap(), ..sample_user() };
+            names.iter().map(user).collect()
+        })
+    }
+
+    fn any_facts() -> impl Strategy<Value = ContextFacts> {
+        let pull_request =
+            (any::<bool>(), any::<u64>(), any_users(), any_words()).prop_map(|(yes, n, users, words)| {
+                PullRequestFacts {
+                    is_author: yes,
+                    approval_count: n,
+                    approvers: users,
+                    approval_rules_satisfied: words,
+                    path_owners_approved: !yes,
+                }
+            });
+        let optional_words = || prop::option::of(any_words());
+        let commits = (any::<Option<u64>>(), optional_words(), optional_words(), any::<Option<bool>>());
+        let reviews = (any::<bool>(), any_users(), prop::option::of(pull_request), any_words());
+        let change = (commits, reviews, prop::collection::vec(any::<String>(), 0..3));
+        let change = change.prop_map(|(commits, reviews, push_options)| {
+            let (commit_count, authors, committers, all_authors_registered) = commits;
+            let (all_commits_signed, signers, pull_request, checks_passed) = reviews;
+            ContextFacts::RefChange(RefChangeFacts {
+                change: ChangeKind::Force,
+                commit_count,
+                authors,
+                committers,
+                all_authors_registered,
+                all_commits_signed,
+                signers,
+                pull_request,
+                checks_passed,
+                push_options,
+            })
+        });
+        let assume = (any::<String>(), any::<[Option<String>; 3]>(), any_words());
+        let assume = assume.prop_map(|(session_name, [external_id, source_identity, source_arn], session_tag_keys)| {
+            ContextFacts::AssumeRole(AssumeRoleFacts {
+                session_name,
+                external_id,
+                source_identity,
+                source_arn,
+                session_tag_keys,
+            })
+        });
+        let passed = any::<String>().prop_map(|passed_to| ContextFacts::PassRole { passed_to });
+        prop_oneof![change, assume, passed, Just(ContextFacts::Plain), Just(ContextFacts::WritePath)]
+    }
+
+    proptest! {
+        // Those that are not checked would have passed the check, and none that fails it goes unchecked.
+        #[test]
+        fn what_always_fits_does_fit(facts in any_facts(), source_ip in any::<Option<IpAddr>>()) {
+            for action in Action::all() {
+                prop_assert_eq!(always_fits(&action, &facts), sample_fits(&action, &facts, source_ip), "{}", action);
+            }
+        }
+    }
+
+    #[test]
+    fn each_action_fits_its_own_kind() {
+        for action in Action::all() {
+            let n_fitting = samples().iter().filter(|(least, _)| always_fits(&action, least)).count();
+            assert_eq!(n_fitting, 1, "{action}");
+        }
     }
 }

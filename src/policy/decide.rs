@@ -16,18 +16,20 @@
 //! With a session policy, that must permit too, and its forbids are heard. A forbid that cannot be evaluated counts as
 //! matching, a permit that cannot be evaluated as not; so does a request that fits no action of the schema: it is refused.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use cedar_policy::{AuthorizationError, Authorizer, Entities, EntityUid, Request};
+use cedar_policy::{Entities, EntityUid, Request, RequestValidationError};
+use cedar_policy_core::ast::{Literal, ValueKind};
+use cedar_policy_core::evaluator::Evaluator;
+use cedar_policy_core::extensions::Extensions;
 use uuid::Uuid;
 
 use super::action::{Action, SPOKEN};
-use super::compile::{CompiledPolicies, PolicyText, SessionPolicy};
+use super::compile::{CompiledPolicies, SessionPolicy};
 use super::context::{self, ContextFacts, RequestFacts};
 use super::entities::{Closure, PrincipalFacts, ResourceFacts};
-use super::index::{LayerIndex, ScopeKeys};
+use super::index::{Indexed, LayerIndex, ScopeKeys};
 use crate::names::AccountId;
 
 /// Where a policy lies, and so whom it binds.
@@ -176,13 +178,12 @@ impl CompiledPolicies {
 
     pub(super) fn judge(&self, question: &Question, session: Option<&SessionPolicy>) -> Judgement {
         let keys = question.scope_keys();
+        let evaluator = question.evaluator();
         let mut verdicts: Vec<LayerVerdict> = Vec::new();
         for (layer, permit_needed) in question.layers() {
-            let mut matches = match self.layers.get(&layer) {
-                Some(index) => matches(index, question, &keys, |id| self.texts.get(id), &layer),
-                None => Vec::new(),
-            };
-            let mut attached = self.attached.matches(&layer, question, &keys);
+            let index = self.layers.get(&layer);
+            let mut matches = index.map(|index| matches(index, &evaluator, &keys, &layer)).unwrap_or_default();
+            let mut attached = self.attached.matches(&layer, &evaluator, &keys);
             if !attached.is_empty() {
                 matches.append(&mut attached);
                 matches.sort_by_key(|found| found.effect != Effect::Forbid);
@@ -191,7 +192,7 @@ impl CompiledPolicies {
         }
         if let Some(session) = session {
             let layer = Layer::Session;
-            let matches = matches(&session.index, question, &keys, |id| session.texts.get(id), &layer);
+            let matches = matches(&session.index, &evaluator, &keys, &layer);
             let permit_needed = !question.action.is_forbid_only();
             verdicts.push(LayerVerdict { layer, permit_needed, matches });
         }
@@ -220,11 +221,15 @@ impl Question {
         )?;
         // The action's groups are ancestors like any other; the rest of the action hierarchy cannot matter.
         closure.add(known.uid.clone(), known.groups.clone(), vec![], None);
-        let entities = Entities::from_entities(closure.finish()?, None).map_err(|failed| failed.to_string())?;
+        let entities = closure.finish()?;
         let (principal, resource) = (request.principal.uid(), request.resource.uid());
-        let cedar_request =
-            Request::new(principal.clone(), known.uid.clone(), resource.clone(), context, Some(&SPOKEN.schema))
-                .map_err(|failed| failed.to_string())?;
+        let unfit = |failed: RequestValidationError| failed.to_string();
+        cedar_policy::validate_scope_variables(&principal, &known.uid, &resource, &SPOKEN.schema).map_err(unfit)?;
+        if request.extra_context.is_some() || !context::always_fits(request.action, request.context) {
+            context.validate(&SPOKEN.schema, &known.uid).map_err(unfit)?;
+        }
+        let cedar_request = Request::new(principal.clone(), known.uid.clone(), resource.clone(), context, None)
+            .map_err(|failed| failed.to_string())?;
         Ok(Question {
             request: cedar_request,
             entities,
@@ -234,6 +239,12 @@ impl Question {
             caller: request.principal.account().cloned(),
             owner: request.resource.account().clone(),
         })
+    }
+
+    /// What evaluates conditions on this question; to be built once and not for each policy.
+    fn evaluator(&self) -> Evaluator<'_> {
+        let request: &cedar_policy_core::ast::Request = self.request.as_ref();
+        Evaluator::new(request.clone(), self.entities.as_ref(), Extensions::all_available())
     }
 
     pub(super) fn scope_keys(&self) -> ScopeKeys {
@@ -370,48 +381,59 @@ fn denied_by(forbids: &[PolicyMatch]) -> String {
     line
 }
 
-/// The policies of one layer that match the question or fail on it.
-pub(super) fn matches<'a>(
+/// The policies of one layer that match the question or fail on it: forbids first, then in the order of files and lines.
+pub(super) fn matches(
     index: &LayerIndex,
-    question: &Question,
+    evaluator: &Evaluator<'_>,
     keys: &ScopeKeys,
-    text: impl Fn(&str) -> Option<&'a PolicyText>,
     layer: &Layer,
 ) -> Vec<PolicyMatch> {
-    let mut found: BTreeSet<(Effect, usize, &str, bool)> = BTreeSet::new();
+    let mut matches: Vec<PolicyMatch> = Vec::new();
+    let mut candidates: Vec<&Indexed> = Vec::new();
     for effect in [Effect::Forbid, Effect::Permit] {
-        for candidates in index.candidates(effect.into(), keys) {
-            for (id, errored) in evaluate(candidates, question) {
-                if let Some(text) = text(&id) {
-                    // Forbids first.
-                    let rank = (effect, text.order, text.id.as_str(), errored);
-                    found.insert(rank);
+        index.candidates(effect.into(), keys, |candidate| candidates.push(candidate));
+        candidates.sort_unstable_by_key(|candidate| candidate.text.place());
+        candidates.dedup_by_key(|candidate| candidate.text.place());
+        for candidate in candidates.drain(..) {
+            let errored = match holds(candidate, evaluator) {
+                Ok(false) => continue,
+                Ok(true) => false,
+                Err(error) => {
+                    tracing::warn!(policy = candidate.text.id, error, "a policy could not be evaluated");
+                    true
                 }
-            }
+            };
+            matches.push(PolicyMatch {
+                id: candidate.text.id.clone(),
+                effect,
+                layer: layer.clone(),
+                advice: candidate.text.advice.clone(),
+                errored,
+            });
         }
     }
-    let forbids = found.iter().filter(|(effect, ..)| *effect == Effect::Forbid);
-    let permits = found.iter().filter(|(effect, ..)| *effect == Effect::Permit);
-    forbids
-        .chain(permits)
-        .map(|(effect, _, id, errored)| PolicyMatch {
-            id: (*id).to_owned(),
-            effect: *effect,
-            layer: layer.clone(),
-            advice: text(id).and_then(|text| text.advice.clone()),
-            errored: *errored,
-        })
-        .collect()
+    matches
 }
 
-/// The ids of the policies of `set`, all of one effect, that match, with `false`, and that fail, with `true`.
+/// Whether the conditions of a policy hold whose scope does; in words, why they cannot be evaluated.
+fn holds(policy: &Indexed, evaluator: &Evaluator<'_>) -> Result<bool, String> {
+    let Some((conditions, slots)) = policy.conditions() else { return Ok(true) };
+    let value = evaluator.interpret(conditions, slots).map_err(|failed| failed.to_string())?;
+    match value.value_kind() {
+        ValueKind::Lit(Literal::Bool(holds)) => Ok(*holds),
+        _ => Err("its conditions are no boolean".to_owned()),
+    }
+}
+
+/// The ids of the policies of `set` that match, with `false`, and that fail, with `true`, as Cedar's own authorizer has it: what
+/// [`CompiledPolicies::decide`] is held against.
+#[cfg(test)]
 pub(super) fn evaluate(set: &cedar_policy::PolicySet, question: &Question) -> Vec<(String, bool)> {
-    let response = Authorizer::new().is_authorized(&question.request, set, &question.entities);
+    let response = cedar_policy::Authorizer::new().is_authorized(&question.request, set, &question.entities);
     let diagnostics = response.diagnostics();
     let matching = diagnostics.reason().map(|id| (AsRef::<str>::as_ref(id).to_owned(), false));
     let failing = diagnostics.errors().map(|error| {
-        let AuthorizationError::PolicyEvaluationError(failed) = error;
-        tracing::warn!(policy = %failed.policy_id(), error = %failed.inner(), "a policy could not be evaluated");
+        let cedar_policy::AuthorizationError::PolicyEvaluationError(failed) = error;
         (AsRef::<str>::as_ref(failed.policy_id()).to_owned(), true)
     });
     matching.chain(failing).collect()

@@ -6,6 +6,7 @@
 //! uses the path in any other way makes each path a class of its own: slower, and as right.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -71,9 +72,9 @@ impl CompiledPolicies {
         let prefix = format!("{}/{}/", repository.account, repository.name);
         let mut rules = PathRules::default();
         let layers = question.layers();
-        let indexes = layers.iter().filter_map(|(layer, _)| self.layers.get(layer));
+        let indexes = layers.iter().filter_map(|(layer, _)| self.layers.get(layer)).map(Arc::as_ref);
         let attached = layers.iter().flat_map(|(layer, _)| self.attached.indexes(layer, &keys));
-        for index in indexes.chain(attached).chain(session.map(|session| &session.index)) {
+        for index in indexes.chain(attached).chain(session.map(|session| session.index.as_ref())) {
             for policy in index.forbids_on_anything(&keys) {
                 rules.n_policies += 1;
                 let id: &str = policy.id().as_ref();
