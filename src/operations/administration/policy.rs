@@ -163,6 +163,8 @@ pub(super) fn run(
                     questions.push((words, Question::of(Action::git_push(), resource, context)));
                 }
             }
+            let now_ms = ctx.store.clock().now_ms();
+            questions.iter_mut().for_each(|(_, question)| question.request.time_ms = now_ms);
             let nobody = PrincipalFacts::Service("none".into());
             let requests: Vec<(String, DecisionRequest<'_>)> =
                 questions.iter().map(|(words, question)| (words.clone(), question.request(&nobody))).collect();
