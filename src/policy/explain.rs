@@ -1,6 +1,7 @@
 //! A recorded decision, told to people.
 
 use super::compile::{CompiledPolicies, SessionPolicy};
+use super::differs::differences;
 use super::record::{DecisionRecord, LayerRecord};
 use crate::names::escape_for_people;
 
@@ -64,6 +65,13 @@ pub fn explain(record: &DecisionRecord, policies: Option<&CompiledPolicies>) -> 
             }
         }
     }
+    // They name policies' groups and conditions, so they are for those who may read policies.
+    let differences = policies.map(|policies| differences(record, policies)).unwrap_or_default();
+    if !differences.is_empty() {
+        line(String::new());
+        line("what would have to differ".to_owned());
+        differences.iter().for_each(|difference| line(format!("  {}", difference.words())));
+    }
     if let Some(facts) = &record.facts {
         line(String::new());
         line("context".to_owned());
@@ -86,6 +94,7 @@ pub fn explain(record: &DecisionRecord, policies: Option<&CompiledPolicies>) -> 
             })
             .collect();
         json["policies"] = texts.into();
+        json["differences"] = differences.iter().map(|difference| difference.json()).collect();
     }
     Explanation { text: out, json }
 }

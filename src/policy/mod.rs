@@ -25,6 +25,7 @@ mod bounds;
 mod compile;
 mod context;
 mod decide;
+mod differs;
 mod entities;
 mod explain;
 mod files;

@@ -653,6 +653,35 @@ fn explained() {
 }
 
 #[test]
+fn what_would_have_to_differ() {
+    let rita = user(HOME, "rita", &[]);
+    let told = |policies: &CompiledPolicies, reference: &str| {
+        let record = push(policies, &rita, reference, ChangeKind::FastForward).record().unwrap();
+        assert!(!explain(&record, None).text.contains("would"));
+        explain(&record, Some(policies)).text
+    };
+    let text = told(&starter(), "refs/heads/topic");
+    let group = "Group::\"111111111111/developers\"";
+    assert!(
+        text.contains(&format!(
+            "if the principal were in {group}: policy developers-push would permit it (alone enough)"
+        )),
+        "{text}"
+    );
+    let text = told(&starter(), "refs/heads/production");
+    assert!(text.contains("policy production-is-for-seniors would not forbid it"), "{text}");
+    let signed = compile(&[(
+        "111111111111/a.cedar",
+        "@id(\"p\") permit (principal in Group::\"111111111111/developers\", action, resource);
+         @id(\"f\") forbid (principal, action in Action::\"codecommit:ChangeRef\", resource) unless { context.allCommitsSigned };",
+    )]);
+    let text = told(&signed, "refs/heads/topic");
+    let together =
+        "if context.allCommitsSigned were true: policy f would not forbid it (enough together with the others)";
+    assert!(text.contains(together), "{text}");
+}
+
+#[test]
 fn context_given_by_hand() {
     let policies = starter();
     let dan = user(HOME, "dan", &["developers"]);

@@ -13,9 +13,9 @@ use crate::operations::admin::{AdminFailure, AdminReply, PolicyCommand};
 use crate::operations::authority::{principal_facts, repository_facts};
 use crate::operations::policies::{Applied, compile};
 use crate::policy::{
-    Action, ChangeKind, CompiledPolicies, ContextFacts, DecisionRecord, DecisionRequest, PolicyFiles, PolicyText,
-    PrincipalFacts, Problem, RefChangeFacts, RefFacts, RepositoryFacts, RequestFacts, ResourceFacts, RoleFacts,
-    Transport, explain, matrix, who_can,
+    Action, AssumeRoleFacts, ChangeKind, CompiledPolicies, ContextFacts, DecisionRecord, DecisionRequest, PolicyFiles,
+    PolicyText, PrincipalFacts, Problem, RefChangeFacts, RefFacts, RepositoryFacts, RequestFacts, ResourceFacts,
+    RoleFacts, SessionFacts, Transport, explain, matrix, who_can,
 };
 
 pub(super) fn run(
@@ -163,6 +163,8 @@ pub(super) fn run(
                     questions.push((words, Question::of(Action::git_push(), resource, context)));
                 }
             }
+            let now_ms = ctx.store.clock().now_ms();
+            questions.iter_mut().for_each(|(_, question)| question.request.time_ms = now_ms);
             let nobody = PrincipalFacts::Service("none".into());
             let requests: Vec<(String, DecisionRequest<'_>)> =
                 questions.iter().map(|(words, question)| (words.clone(), question.request(&nobody))).collect();
@@ -279,6 +281,15 @@ impl Question {
         let context = match &resource {
             ResourceFacts::Ref(_) => ContextFacts::RefChange(RefChangeFacts::of_kind(ChangeKind::FastForward)),
             ResourceFacts::Path(_) => ContextFacts::WritePath,
+            ResourceFacts::Role(_) if action.as_str() == "sts:AssumeRole" => {
+                ContextFacts::AssumeRole(AssumeRoleFacts {
+                    session_name: "explain".to_owned(),
+                    external_id: None,
+                    source_identity: None,
+                    source_arn: None,
+                    session_tag_keys: Default::default(),
+                })
+            }
             _ => ContextFacts::Plain,
         };
         let mut question = Question::of(action, resource, context);
@@ -300,25 +311,67 @@ impl Question {
     }
 }
 
-/// All users of all accounts, by ARN.
+/// All users of all accounts, by ARN, and all roles, as sessions named `explain`.
 fn everyone(ctx: &AdminContext<'_>) -> Vec<(String, PrincipalFacts)> {
     let directory = ctx.identity.directory();
     let users = directory.accounts().flat_map(|account| directory.users(&account.id));
-    users
-        .map(|user| {
-            let principal = Principal::User(crate::identity::UserPrincipal::new(user, None));
-            (principal.arn(), principal_facts(&directory, &principal))
-        })
-        .collect()
+    let users = users.map(|user| {
+        let principal = Principal::User(crate::identity::UserPrincipal::new(user, None));
+        (principal.arn(), principal_facts(&directory, &principal))
+    });
+    let roles = directory.accounts().flat_map(|account| directory.roles(&account.id));
+    let roles = roles.filter_map(|role| {
+        let name = PrincipalName::parse("explain").ok()?;
+        let arn = format!("arn:aws:iam::{}:role/{} (role)", role.account, role.name);
+        Some((arn, session_of(role, name)))
+    });
+    users.chain(roles).collect()
 }
 
-/// `arn:aws:iam::ACCOUNT:user/NAME`.
-fn parse_principal(ctx: &AdminContext<'_>, arn: &str) -> Result<PrincipalFacts, AdminFailure> {
-    let everyone = everyone(ctx);
-    let found = everyone.into_iter().find(|(name, facts)| name == arn || facts.entity_id() == arn);
+fn session_of(role: &crate::identity::Role, name: PrincipalName) -> PrincipalFacts {
+    let role = RoleFacts { account: role.account.clone(), name: role.name.clone(), tags: role.tags.clone() };
+    PrincipalFacts::Session(Box::new(SessionFacts {
+        role,
+        name,
+        source_identity: None,
+        original_user: None,
+        on_behalf_of: None,
+        tags: Default::default(),
+    }))
+}
+
+/// A user, a role (as its session `explain`), a session or a service, by ARN or as policies write it.
+fn parse_principal(ctx: &AdminContext<'_>, text: &str) -> Result<PrincipalFacts, AdminFailure> {
+    let quoted = |kind: &str| text.strip_prefix(kind)?.strip_prefix("::\"")?.strip_suffix('"');
+    if let Some(service) = quoted("Service") {
+        return Ok(PrincipalFacts::Service(service.to_owned()));
+    }
+    let session = match text.splitn(6, ':').collect::<Vec<_>>()[..] {
+        ["arn", "aws", "sts", "", account, rest] => rest
+            .strip_prefix("assumed-role/")
+            .and_then(|rest| rest.split_once('/'))
+            .map(|(role, name)| (account, role, name)),
+        ["arn", "aws", "iam", "", account, rest] => rest.strip_prefix("role/").map(|role| (account, role, "explain")),
+        _ => quoted("Session").and_then(|id| {
+            let (account, rest) = id.split_once('/')?;
+            rest.split_once('/').map(|(role, name)| (account, role, name))
+        }),
+    };
+    if let Some((account, role, name)) = session {
+        let account = AccountId::parse(account).map_err(|error| failed(&error))?;
+        let role = PrincipalName::parse(role).map_err(|error| failed(&error))?;
+        let name = PrincipalName::parse(name).map_err(|error| failed(&error))?;
+        let directory = ctx.identity.directory();
+        let found = directory.role(&account, &role).filter(|found| found.name == role).ok_or_else(|| {
+            AdminFailure::new(format!("there is no role `{role}` in account {account}; see: lockgate role list"))
+        })?;
+        return Ok(session_of(found, name));
+    }
+    let found = everyone(ctx).into_iter().find(|(name, facts)| name == text || facts.entity_id() == text);
     found.map(|(_, facts)| facts).ok_or_else(|| {
         AdminFailure::new(format!(
-            "there is no principal `{arn}`; write arn:aws:iam::ACCOUNT:user/NAME or User::\"ACCOUNT/NAME\""
+            "there is no principal `{text}`; write arn:aws:iam::ACCOUNT:user/NAME, arn:aws:iam::ACCOUNT:role/NAME, \
+             arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION, or User::, Session:: or Service::\"...\""
         ))
     })
 }
