@@ -46,6 +46,7 @@ impl ApiError {
             NotAllowed::Unavailable(error) => return ApiError::internal(error),
         };
         let (_, action, resource) = decision.asked();
+        let resource = arn_of(&resource);
         let advice: String = decision.advice().iter().map(|advice| format!("; {advice}")).collect();
         let why = decision.refusal_line();
         let message = format!(
@@ -91,5 +92,18 @@ impl ApiError {
             SessionError::WrongCode | SessionError::NotForThis(_) => ApiError::client("AccessDenied", 403, text),
             SessionError::Identity(error) => ApiError::internal(error),
         }
+    }
+}
+
+/// An entity of policies as an ARN; those that have none stay as they are.
+fn arn_of(entity: &str) -> String {
+    let parts = entity.split_once("::").and_then(|(kind, id)| Some((kind, id.strip_prefix('"')?.strip_suffix('"')?)));
+    match parts {
+        Some(("Account", account)) => format!("arn:aws:iam::{account}:root"),
+        Some(("Role", id)) => match id.split_once('/') {
+            Some((account, name)) => format!("arn:aws:iam::{account}:role/{name}"),
+            None => entity.to_owned(),
+        },
+        _ => entity.to_owned(),
     }
 }

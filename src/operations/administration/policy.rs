@@ -96,7 +96,10 @@ pub(super) fn run(
                 ctx.store.wait(ctx.store.catalog().decision(&id.into_bytes())).map_err(|error| failed(&error))?;
             let body = body.ok_or_else(|| AdminFailure::new(format!("there is no decision `{id}`")))?;
             let record = DecisionRecord::decode(&body.body, body.facts.as_deref()).map_err(|error| failed(&error))?;
+            // What is attached is not part of a generation: shown is what is attached now.
+            let attached = active(ctx).attached().clone();
             let policies = ctx.policies.generation(ctx.store, ctx.identity, record.generation).ok();
+            let policies = policies.map(|policies| policies.with_attached(attached));
             let told = explain(&record, policies.as_ref());
             Ok(AdminReply::ok(told.text.trim_end(), told.json))
         }
@@ -105,9 +108,9 @@ pub(super) fn run(
             let principal = parse_principal(ctx, principal)?;
             let extra = context.as_object().is_some_and(|fields| !fields.is_empty()).then_some(context);
             let decision =
-                ctx.policies.active().decide(&DecisionRequest { extra_context: extra, ..question.request(&principal) });
+                active(ctx).decide(&DecisionRequest { extra_context: extra, ..question.request(&principal) });
             let record = decision.record().map_err(|error| failed(&error))?;
-            let told = explain(&record, Some(&ctx.policies.active()));
+            let told = explain(&record, Some(&active(ctx)));
             Ok(AdminReply::ok(told.text.trim_end(), told.json))
         }
         PolicyCommand::WhoCan { action, resource } => {
@@ -115,7 +118,7 @@ pub(super) fn run(
             let everyone = everyone(ctx);
             let nobody = PrincipalFacts::Service("none".into());
             let facts: Vec<&PrincipalFacts> = everyone.iter().map(|(_, facts)| facts).collect();
-            let answers = who_can(&ctx.policies.active(), &question.request(&nobody), facts);
+            let answers = who_can(&active(ctx), &question.request(&nobody), facts);
             let mut rows = Vec::new();
             for ((name, _), (_, decision)) in everyone.iter().zip(&answers) {
                 let answer = if decision.allowed { "yes".to_string() } else { decision.refusal_line() };
@@ -172,7 +175,7 @@ pub(super) fn run(
                 .iter()
                 .map(|(name, facts)| (name.rsplit('/').next().unwrap_or(name).to_string(), facts))
                 .collect();
-            let made = matrix(&ctx.policies.active(), &requests, &columns);
+            let made = matrix(&active(ctx), &requests, &columns);
             let rows: Vec<_> =
                 made.rows.iter().map(|(words, cells)| json!({"question": words, "refusals": cells})).collect();
             let text = format!("in repository {}:\n{}", repository.name, made.text().trim_end());
@@ -422,4 +425,9 @@ fn parse_resource(
         }
         None => Ok(ResourceFacts::Repository(repository)),
     }
+}
+
+/// The active policies, with what is attached now.
+fn active(ctx: &AdminContext<'_>) -> Arc<CompiledPolicies> {
+    ctx.policies.with(&ctx.identity.directory(), ctx.region)
 }

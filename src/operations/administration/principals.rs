@@ -231,7 +231,7 @@ pub(super) fn recover(ctx: &AdminContext<'_>, account: &AccountId) -> Result<Adm
 
 /// The active policies that name one of these entities, given by type and id, or what lies below it.
 pub(super) fn named_by_policies(ctx: &AdminContext<'_>, entities: &[(&str, String)]) -> Vec<String> {
-    ctx.policies.active().naming(&|kind, id| {
+    ctx.policies.with(&ctx.identity.directory(), ctx.region).naming(&|kind, id| {
         entities.iter().any(|(named_kind, named)| {
             let is_below = || id.strip_prefix(named.as_str()).is_some_and(|rest| rest.starts_with('/'));
             match (*named_kind, kind) {
