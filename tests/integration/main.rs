@@ -1,5 +1,6 @@
 //! What a user sees: real `git` and `ssh` against a server of one's own, each test with its own folders, keys and ports.
 
+mod aws_clients;
 mod clone_and_push;
 mod first_start;
 mod import_and_fsck;

@@ -10,10 +10,8 @@ use crate::api::service::Service;
 pub(super) fn write(service: Service, operation: &str, value: &Value, request_id: &str) -> Vec<u8> {
     let namespace = service.xml_namespace();
     let mut out = format!("<{operation}Response xmlns=\"{namespace}\">");
-    // IAM leaves the result out where there is nothing in it.
-    if value.as_object().is_some_and(|fields| !fields.is_empty()) || service == Service::Sts {
-        element(&mut out, &format!("{operation}Result"), value);
-    }
+    // Also where there is nothing in it: clients look for it.
+    element(&mut out, &format!("{operation}Result"), value);
     out.push_str("<ResponseMetadata>");
     element(&mut out, "RequestId", &Value::String(request_id.to_owned()));
     out.push_str(&format!("</ResponseMetadata></{operation}Response>"));

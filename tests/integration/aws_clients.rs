@@ -1,0 +1,164 @@
+//! AWS's own clients against a running server: boto3, the command line's credential helper, `git-remote-codecommit`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{TestHost, run, text};
+
+/// The clients that the test command has installed; none, and said so, where it could not. In CI they have to be there.
+fn clients() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/aws-clients/bin");
+    if folder.join("aws").exists() {
+        return Some(folder);
+    }
+    assert!(std::env::var_os("CI").is_none(), "the AWS clients are not installed in {}", folder.display());
+    eprintln!("skipped: the AWS clients are not installed; `./test` installs them");
+    None
+}
+
+fn admin(host: &TestHost) -> serde_json::Value {
+    serde_json::from_str(&std::fs::read_to_string(host.path("keys/admin.json")).unwrap()).unwrap()
+}
+
+fn url(host: &TestHost) -> String {
+    let serve: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(host.path("data/serve.json")).unwrap()).unwrap();
+    serve["httpsUrl"].as_str().unwrap().to_string()
+}
+
+/// Without the machine's own settings.
+fn plain(program: &Path, host: &TestHost) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", host.path("home-aws"));
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
+    command
+}
+
+// C3 D5
+#[test]
+fn each_operation_of_sts_and_iam_has_its_effect() {
+    let Some(bin) = clients() else { return };
+    let host = TestHost::start();
+    let admin = admin(&host);
+    let of = |key: &str| admin[key].as_str().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/aws_clients.py");
+    let output = plain(&bin.join("python3"), &host)
+        .arg(script)
+        .args([&url(&host), host.path("keys/ca.pem").to_str().unwrap()])
+        .args([of("account"), of("accessKeyId"), of("secretAccessKey")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}{}\n{}", text(&output.stdout), text(&output.stderr), host.log());
+    let called: BTreeSet<String> = text(&output.stdout).lines().map(str::to_string).collect();
+    let all = lockgate::api::operations().unwrap();
+    let missing: Vec<String> = all
+        .iter()
+        .map(|(service, name, _)| format!("{}:{name}", service.signing_name()))
+        .filter(|name| !called.contains(name))
+        .collect();
+    assert!(missing.is_empty(), "not driven: {missing:?}");
+}
+
+/// A person of one account takes a role of another and works there, with unmodified clients: nobody shares a key.
+// C3
+#[test]
+fn a_role_of_another_account_opens_its_repositories_to_git() {
+    let Some(bin) = clients() else { return };
+    let host = TestHost::start();
+    host.admin(&["account", "create", "partner", "--id", "222222222222"]);
+    host.admin(&["--account", "222222222222", "user", "create", "anna"]);
+    let json =
+        host.admin(&["--account", "222222222222", "--output", "json", "credential", "access-key", "create", "anna"]);
+    let key: serde_json::Value = serde_json::from_str(&json).unwrap();
+    host.admin(&["--account", "111111111111", "repo", "create", "shop"]);
+    host.admin(&["--account", "111111111111", "role", "create", "deployer"]);
+    let policies = host.path("policies");
+    let write = |file: &str, text: &str| {
+        let path = policies.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let role = r#"Role::"111111111111/deployer""#;
+    write(
+        "222222222222/anna.cedar",
+        &format!(
+            r#"@id("anna-takes-deployer") permit (principal == User::"222222222222/anna", action == Action::"sts:AssumeRole", resource == {role});"#
+        ),
+    );
+    write(
+        "111111111111/trust/partner.cedar",
+        &format!(
+            r#"@id("partner-takes-deployer") permit (principal in Account::"222222222222", action == Action::"sts:AssumeRole", resource == {role}) when {{ context has externalId && context.externalId == "contract-7" }};"#
+        ),
+    );
+    write(
+        "111111111111/deployer.cedar",
+        &format!(
+            r#"@id("deployer-works") permit (principal in {role}, action in [Action::"codecommit:Read", Action::"codecommit:GitPush"], resource);
+@id("deployer-leaves-main") forbid (principal in {role}, action in Action::"codecommit:ChangeRef", resource) when {{ resource.name == "refs/heads/main" }};"#
+        ),
+    );
+    host.admin(&["policy", "apply"]);
+
+    let home = host.path("home-aws");
+    std::fs::create_dir_all(home.join(".aws")).unwrap();
+    let (url, ca) = (url(&host), host.path("keys/ca.pem"));
+    let common = format!("region = us-east-1\nendpoint_url = {url}\nca_bundle = {}\n", ca.display());
+    let config = format!(
+        "[profile anna]\n{common}[profile deployer]\n{common}source_profile = anna\nrole_arn = arn:aws:iam::111111111111:role/deployer\nrole_session_name = anna\nexternal_id = contract-7\n[profile stranger]\n{common}source_profile = anna\nrole_arn = arn:aws:iam::111111111111:role/deployer\n"
+    );
+    std::fs::write(home.join(".aws/config"), config).unwrap();
+    let (id, secret) = (key["accessKeyId"].as_str().unwrap(), key["secretAccessKey"].as_str().unwrap());
+    let credentials = format!("[anna]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    std::fs::write(home.join(".aws/credentials"), credentials).unwrap();
+    let aws = |arguments: &[&str]| plain(&bin.join("aws"), &host).args(arguments).output().unwrap();
+    let who = aws(&["--profile", "deployer", "sts", "get-caller-identity", "--query", "Arn", "--output", "text"]);
+    assert_eq!(
+        text(&who.stdout).trim(),
+        "arn:aws:sts::111111111111:assumed-role/deployer/anna",
+        "{}",
+        text(&who.stderr)
+    );
+    // Without what was agreed on, the role is not to be had.
+    let refused = aws(&["--profile", "stranger", "sts", "get-caller-identity"]);
+    assert!(text(&refused.stderr).contains("AccessDenied"), "{}", text(&refused.stderr));
+
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let endpoint = url.strip_prefix("https://").unwrap().to_string();
+    let work = host.path("work");
+    std::fs::create_dir_all(&work).unwrap();
+    let git = |folder: &Path, arguments: &[&str]| {
+        let mut command = plain(Path::new("git"), &host);
+        command.env("PATH", &path).env("CODE_COMMIT_ENDPOINT", &endpoint).env("GIT_SSL_CAINFO", &ca);
+        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_CONFIG_NOSYSTEM", "1");
+        command.args(["-c", "user.name=Anna", "-c", "user.email=anna@example.com", "-c", "init.defaultBranch=main"]);
+        command.args(arguments).current_dir(folder).output().unwrap()
+    };
+    let done = |folder: &Path, arguments: &[&str]| {
+        let output = git(folder, arguments);
+        assert!(output.status.success(), "git {arguments:?}: {}\n{}", text(&output.stderr), host.log());
+    };
+    done(&work, &["clone", "-q", "codecommit://deployer@shop", "first"]);
+    let first = work.join("first");
+    done(&first, &["commit", "-q", "--allow-empty", "-m", "by anna"]);
+    done(&first, &["push", "-q", "origin", "HEAD:refs/heads/topic"]);
+    let refused = git(&first, &["push", "origin", "HEAD:refs/heads/main"]);
+    assert!(text(&refused.stderr).contains("denied by policy deployer-leaves-main"), "{}", text(&refused.stderr));
+
+    // The command line's credential helper signs without the port.
+    let helper = "credential.helper=!aws --profile deployer codecommit credential-helper --ignore-host-check $@";
+    let repository = format!("{url}/v1/repos/shop");
+    let arguments =
+        ["-c", helper, "-c", "credential.UseHttpPath=true", "clone", "-q", "-b", "topic", &repository, "second"];
+    done(&work, &arguments);
+    let tip = |folder: &Path| run(Command::new("git").args(["rev-parse", "HEAD"]).current_dir(folder));
+    assert_eq!(tip(&work.join("second")), tip(&first));
+
+    // A revoked key ends at once what it began, and anna herself never had a right here.
+    let refused = git(&work, &["clone", "-q", "codecommit://anna@shop", "third"]);
+    assert!(text(&refused.stderr).contains("not found"), "{}", text(&refused.stderr));
+    host.admin(&["--account", "222222222222", "user", "disable", "anna"]);
+    let ended = git(&work, &["clone", "-q", "codecommit://deployer@shop", "fourth"]);
+    assert!(!ended.status.success());
+}
