@@ -303,11 +303,14 @@ impl RepositoryFacts {
             name if name.starts_with(b"refs/tags/") => "tag",
             _ => "other",
         };
-        let attributes = vec![
+        let mut attributes = vec![
             ("name", text(&encode_for_id(name.as_bytes()))),
             ("kind", text(kind)),
             ("folded", text(&folded_ref_name(name))),
         ];
+        if let Some(user) = user_of_topic(name) {
+            attributes.push(("userName", text(&encode_for_id(user))));
+        }
         closure.add(self.ref_uid(name), self.parents(&TYPES.reference, name.as_bytes()), attributes, None);
     }
 }
@@ -410,6 +413,13 @@ pub fn folded_ref_name(name: &RefName) -> String {
     parts.join("/")
 }
 
+/// The `NAME` of `refs/heads/user/NAME/...`. `refs/heads/user/NAME` itself is nobody's.
+fn user_of_topic(name: &RefName) -> Option<&[u8]> {
+    let rest = name.as_bytes().strip_prefix(b"refs/heads/user/")?;
+    let slash = rest.iter().position(|byte| *byte == b'/')?;
+    Some(&rest[..slash])
+}
+
 pub(super) fn account_uid(account: &AccountId) -> EntityUid {
     uid(&TYPES.account, account.to_string())
 }
@@ -499,6 +509,21 @@ mod tests {
         assert_eq!(folded("refs/heads/Release./1.0"), "refs/heads/release/1.0");
         assert_eq!(folded("refs/heads/A\u{308}"), folded("refs/heads/\u{e4}"));
         assert_ne!(folded("refs/heads/main2"), "refs/heads/main");
+    }
+
+    #[test]
+    fn topics_of_users() {
+        for (name, user) in [
+            ("refs/heads/user/alice/x", Some("alice")),
+            ("refs/heads/user/alice/x/y", Some("alice")),
+            ("refs/heads/user/alice", None),
+            ("refs/heads/users/alice/x", None),
+            ("refs/heads/a/user/alice/x", None),
+            ("refs/tags/user/alice/x", None),
+        ] {
+            let reference = RefName::parse(name.as_bytes()).unwrap();
+            assert_eq!(user_of_topic(&reference), user.map(str::as_bytes), "{name}");
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ mod attached;
 mod bounds;
 mod compile;
 mod context;
+#[cfg(test)]
+mod cookbook;
 mod decide;
 mod differs;
 mod entities;
