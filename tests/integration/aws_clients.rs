@@ -6,14 +6,13 @@ use std::process::Command;
 
 use crate::support::{TestHost, run, text};
 
-/// The clients that the test command has installed; none, and said so, where it could not. In CI they have to be there.
+/// The clients that the test command has installed; none where it could not, which it has said. In CI they have to be there.
 fn clients() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/aws-clients/bin");
     if folder.join("aws").exists() {
         return Some(folder);
     }
     assert!(std::env::var_os("CI").is_none(), "the AWS clients are not installed in {}", folder.display());
-    eprintln!("skipped: the AWS clients are not installed; `./test` installs them");
     None
 }
 
