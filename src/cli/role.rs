@@ -15,6 +15,11 @@ pub(super) enum Role {
     },
     /// List roles
     List,
+    /// End all sessions of a role, at once and on every door
+    RevokeSessions {
+        #[arg(value_parser = principal)]
+        name: PrincipalName,
+    },
     /// Delete a role; the name is never given again
     Delete {
         #[arg(value_parser = principal)]
@@ -27,6 +32,7 @@ impl Role {
         match self {
             Role::Create { name } => RoleCommand::Create { name },
             Role::List => RoleCommand::List,
+            Role::RevokeSessions { name } => RoleCommand::RevokeSessions { name },
             Role::Delete { name } => RoleCommand::Delete { name },
         }
     }

@@ -23,6 +23,11 @@ pub(super) enum User {
         #[arg(value_parser = principal)]
         name: PrincipalName,
     },
+    /// End what a user has begun with temporary credentials or roles, at once and on every door
+    RevokeSessions {
+        #[arg(value_parser = principal)]
+        name: PrincipalName,
+    },
     /// Set the mail addresses that the user's commits carry; without any, take all away
     Address {
         #[arg(value_parser = principal)]
@@ -47,6 +52,7 @@ impl User {
             User::Create { name, groups } => UserCommand::Create { name, groups },
             User::List => UserCommand::List,
             User::Disable { name } => UserCommand::Disable { name },
+            User::RevokeSessions { name } => UserCommand::RevokeSessions { name },
             User::Address { name, addresses } => UserCommand::Address { name, addresses },
             User::Enable { name } => UserCommand::Enable { name },
             User::Delete { name } => UserCommand::Delete { name },

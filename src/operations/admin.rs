@@ -101,6 +101,11 @@ pub enum UserCommand {
         /// All of them; the ones from before are gone.
         addresses: Vec<String>,
     },
+    /// Ends the temporary credentials that the user has, and the sessions of roles that began with them or with its keys.
+    RevokeSessions {
+        /// Which user.
+        name: PrincipalName,
+    },
     /// Undoes `disable`.
     Enable {
         /// Which user.
@@ -151,6 +156,11 @@ pub enum RoleCommand {
     },
     /// Lists roles.
     List,
+    /// Ends all sessions that the role has.
+    RevokeSessions {
+        /// Which role.
+        name: PrincipalName,
+    },
     /// Deletes a role; the name is never given again.
     Delete {
         /// Which role.

@@ -154,6 +154,35 @@ fn a_role_of_another_account_opens_its_repositories_to_git() {
     let tip = |folder: &Path| run(Command::new("git").args(["rev-parse", "HEAD"]).current_dir(folder));
     assert_eq!(tip(&work.join("second")), tip(&first));
 
+    // Sessions that are revoked are over; those that begin afterwards are not.
+    let json = aws(&[
+        "--profile",
+        "anna",
+        "sts",
+        "assume-role",
+        "--role-arn",
+        "arn:aws:iam::111111111111:role/deployer",
+        "--role-session-name",
+        "kept",
+        "--external-id",
+        "contract-7",
+    ]);
+    let kept: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let as_kept = || {
+        let of = |key: &str| kept["Credentials"][key].as_str().unwrap().to_string();
+        let mut command = plain(&bin.join("aws"), &host);
+        command.env("AWS_ACCESS_KEY_ID", of("AccessKeyId")).env("AWS_SECRET_ACCESS_KEY", of("SecretAccessKey"));
+        command.env("AWS_SESSION_TOKEN", of("SessionToken")).env("AWS_CA_BUNDLE", &ca);
+        command.args(["--endpoint-url", &url, "--region", "us-east-1", "sts", "get-caller-identity"]).output().unwrap()
+    };
+    assert!(text(&as_kept().stdout).contains("deployer/kept"), "{}", text(&as_kept().stderr));
+    host.admin(&["--account", "111111111111", "role", "revoke-sessions", "deployer"]);
+    assert!(text(&as_kept().stderr).contains("InvalidClientTokenId"), "{}", text(&as_kept().stderr));
+    // Git's door knows it, too; the client goes on showing the old session until its cache is gone.
+    assert!(!git(&first, &["fetch", "-q"]).status.success());
+    std::fs::remove_dir_all(home.join(".aws/boto/cache")).unwrap();
+    done(&first, &["fetch", "-q"]);
+
     // A revoked key ends at once what it began, and anna herself never had a right here.
     let refused = git(&work, &["clone", "-q", "codecommit://anna@shop", "third"]);
     assert!(text(&refused.stderr).contains("not found"), "{}", text(&refused.stderr));

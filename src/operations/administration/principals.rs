@@ -39,6 +39,13 @@ pub(super) fn user(
             wait(ctx, ctx.identity.set_user_disabled(account, name, true))?;
             Ok(AdminReply::ok(format!("user {name} is disabled"), json!({"name": name.as_str(), "disabled": true})))
         }
+        UserCommand::RevokeSessions { name } => {
+            // Those of this very millisecond, too.
+            let before_ms = ctx.store.clock().now_ms() + 1;
+            wait(ctx, ctx.identity.revoke_user_sessions(account, name, before_ms))?;
+            let text = format!("what user {name} had begun with temporary credentials or roles is over");
+            Ok(AdminReply::ok(text, json!({"name": name.as_str(), "beforeMs": before_ms})))
+        }
         UserCommand::Address { name, addresses } => {
             wait(ctx, ctx.identity.set_user_addresses(account, name, addresses.clone()))?;
             let text = match addresses.as_slice() {
@@ -113,6 +120,12 @@ pub(super) fn role(
                 directory.roles(account).map(|role| vec![role.name.to_string(), role.arn()]).collect();
             let json: Vec<_> = rows.iter().map(|row| json!({"name": row[0], "arn": row[1]})).collect();
             Ok(AdminReply::ok(table(&["NAME", "ARN"], &rows), json.into()))
+        }
+        RoleCommand::RevokeSessions { name } => {
+            let before_ms = ctx.store.clock().now_ms() + 1;
+            wait(ctx, ctx.identity.revoke_role_sessions(account, name, before_ms))?;
+            let text = format!("the sessions of role {name} are over");
+            Ok(AdminReply::ok(text, json!({"name": name.as_str(), "beforeMs": before_ms})))
         }
         RoleCommand::Delete { name } => {
             wait(ctx, ctx.identity.delete_role(account, name))?;
