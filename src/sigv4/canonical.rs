@@ -79,7 +79,9 @@ fn query(query: &str, presigned: bool) -> String {
         let encoded = |text: &str| {
             let mut out = String::new();
             // What does not decode stays as it is: then it is what the client signed, or nothing.
-            encode(&mut out, &decode(text).unwrap_or_else(|| text.as_bytes().to_vec()));
+            // A form's `+` is a space, as whoever reads the parameters takes it: were it a plus here, one could be put for `%2B`.
+            let plain = text.replace('+', "%20");
+            encode(&mut out, &decode(&plain).unwrap_or_else(|| plain.into_bytes()));
             out
         };
         let (name, value) = (encoded(name), encoded(value));

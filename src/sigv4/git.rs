@@ -7,7 +7,7 @@
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
-use super::{SignatureError, SigningKeys, compare, from_hex, hex, incomplete, seconds_of, timestamp_of};
+use super::{SignatureError, SigningKeys, from_hex, hex, is_signature, mismatch, seconds_of, timestamp_of};
 
 /// How old a password may be where a conversation begins.
 const MAX_FIRST_AGE_SECONDS: i64 = 15 * 60;
@@ -73,22 +73,19 @@ impl GitPassword {
             return Err(SignatureError::Early { signed: self.timestamp.clone(), latest, now });
         }
         let date = &self.timestamp[..8];
-        let key = keys.key(&self.access_key_id, secret, date, region, "codecommit");
-        let mut outcome = Err(incomplete("there is nothing to compare with"));
-        for host in hosts {
-            for path in paths {
-                let request = format!("GIT\n{path}\n\nhost:{host}\n\nhost\n");
-                let to_sign = format!(
-                    "AWS4-HMAC-SHA256\n{}\n{date}/{region}/codecommit/aws4_request\n{}",
-                    self.timestamp,
-                    hex(&Sha256::digest(request.as_bytes()))
-                );
-                outcome = compare(&key, &to_sign, &self.signature);
-                if outcome.is_ok() {
-                    return outcome;
-                }
-            }
-        }
-        outcome
+        let is_right = keys.with_key(&self.access_key_id, secret, (date, region, "codecommit"), |key| {
+            hosts.iter().any(|host| {
+                paths.iter().any(|path| {
+                    let request = format!("GIT\n{path}\n\nhost:{host}\n\nhost\n");
+                    let to_sign = format!(
+                        "AWS4-HMAC-SHA256\n{}\n{date}/{region}/codecommit/aws4_request\n{}",
+                        self.timestamp,
+                        hex(&Sha256::digest(request.as_bytes()))
+                    );
+                    is_signature(key, &to_sign, &self.signature)
+                })
+            })
+        });
+        if is_right { Ok(()) } else { Err(mismatch()) }
     }
 }

@@ -24,16 +24,15 @@ impl Default for SigningKeys {
 }
 
 impl SigningKeys {
-    /// The signing key of a secret. Kept by everything that it is made of, the secret included: a key that was replaced is found
-    /// under no name.
-    pub fn key(
+    /// Gives `is_right` the signing key of a secret, and keeps the key where it says so: strangers' guesses push nothing out. Kept
+    /// by everything that it is made of, the secret included: a key that was replaced is found under no name.
+    pub fn with_key(
         &self,
         access_key_id: &str,
         secret: &SecretString,
-        date: &str,
-        region: &str,
-        service: &str,
-    ) -> Zeroizing<[u8; 32]> {
+        (date, region, service): (&str, &str, &str),
+        is_right: impl FnOnce(&[u8; 32]) -> bool,
+    ) -> bool {
         let mut name = Zeroizing::new(Vec::with_capacity(192));
         for part in [access_key_id, secret.expose_secret(), date, region, service] {
             name.extend_from_slice(&(part.len() as u64).to_be_bytes());
@@ -41,16 +40,19 @@ impl SigningKeys {
         }
         let name = mac(&*self.digest_key, &name);
         if let Some(key) = self.kept.get(&name) {
-            return key;
+            return is_right(&key);
         }
         let key = derive(secret, date, region, service);
-        self.kept.insert(name, key.clone());
-        key
+        let right = is_right(&key);
+        if right {
+            self.kept.insert(name, key);
+        }
+        right
     }
 }
 
 /// Source: AWS, IAM User Guide, "Create a signed AWS API request", step 4.
-fn derive(secret: &SecretString, date: &str, region: &str, service: &str) -> Zeroizing<[u8; 32]> {
+pub(super) fn derive(secret: &SecretString, date: &str, region: &str, service: &str) -> Zeroizing<[u8; 32]> {
     let first = Zeroizing::new(format!("AWS4{}", secret.expose_secret()));
     let mut key = Zeroizing::new(mac(first.as_bytes(), date.as_bytes()));
     for part in [region, service, "aws4_request"] {

@@ -291,8 +291,10 @@ impl Presented {
             self.service,
             hex(&Sha256::digest(request.as_bytes()))
         );
-        let key = keys.key(&self.access_key_id, secret, &self.date, &self.region, &self.service);
-        compare(&key, &to_sign, &self.signature)
+        let scope = (self.date.as_str(), self.region.as_str(), self.service.as_str());
+        let is_right =
+            keys.with_key(&self.access_key_id, secret, scope, |key| is_signature(key, &to_sign, &self.signature));
+        if is_right { Ok(()) } else { Err(mismatch()) }
     }
 
     fn check_time(&self, now: i64) -> Result<(), SignatureError> {
@@ -317,14 +319,15 @@ fn incomplete(message: &str) -> SignatureError {
     SignatureError::Incomplete(message.to_owned())
 }
 
-/// Compares a signature with the one that `key` makes of a string.
-fn compare(key: &[u8; 32], to_sign: &str, signature: &[u8; 32]) -> Result<(), SignatureError> {
-    match bool::from(mac(key, to_sign.as_bytes()).ct_eq(signature)) {
-        true => Ok(()),
-        false => Err(SignatureError::Mismatch(
-            "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.".to_owned(),
-        )),
-    }
+/// Whether a signature is the one that `key` makes of a string, compared in constant time.
+fn is_signature(key: &[u8; 32], to_sign: &str, signature: &[u8; 32]) -> bool {
+    mac(key, to_sign.as_bytes()).ct_eq(signature).into()
+}
+
+fn mismatch() -> SignatureError {
+    SignatureError::Mismatch(
+        "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.".to_owned(),
+    )
 }
 
 fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {

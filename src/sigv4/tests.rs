@@ -48,7 +48,7 @@ impl Request {
         let date = &at[..8];
         let scope = format!("{date}/us-east-1/{service}/aws4_request");
         let to_sign = format!("{ALGORITHM}\n{at}\n{scope}\n{}", hex(&Sha256::digest(canonical.as_bytes())));
-        let key = SigningKeys::default().key(KEY, &secret(), date, "us-east-1", service);
+        let key = keys::derive(&secret(), date, "us-east-1", service);
         let signature = hex(&mac(&*key, to_sign.as_bytes()));
         let names = names.join(";");
         let text = format!("{ALGORITHM} Credential={KEY}/{scope}, SignedHeaders={names}, Signature={signature}");
@@ -315,7 +315,7 @@ fn presigned_requests() {
             "{ALGORITHM}\n{at}\n20261122/us-east-1/sts/aws4_request\n{}",
             hex(&Sha256::digest(canonical.as_bytes()))
         );
-        let key = SigningKeys::default().key(KEY, &secret(), "20261122", "us-east-1", "sts");
+        let key = keys::derive(&secret(), "20261122", "us-east-1", "sts");
         request.query = Some(format!("{query}&X-Amz-Signature={}", hex(&mac(&*key, to_sign.as_bytes()))));
         request
     };
@@ -328,6 +328,11 @@ fn presigned_requests() {
     assert_eq!(presented.token.as_deref(), Some("a/b"));
     let twice = make("60", "&X-Amz-Date=20261122T221823Z").verify(at);
     assert!(matches!(twice, Err(SignatureError::Incomplete(_))));
+    // A plus for an encoded one is another parameter.
+    make("60", "&Name=a%2Bb").verify(at).unwrap();
+    let mut plus = make("60", "&Name=a%2Bb");
+    plus.query = plus.query.map(|query| query.replace("%2Bb", "+b"));
+    assert!(matches!(plus.verify(at), Err(SignatureError::Mismatch(_))));
     let mut changed = make("60", "");
     changed.query = changed.query.map(|query| query.replace("GetCallerIdentity", "GetSessionToken"));
     assert!(matches!(changed.verify(at), Err(SignatureError::Mismatch(_))));
