@@ -24,8 +24,6 @@ mod attached;
 mod bounds;
 mod compile;
 mod context;
-#[cfg(test)]
-mod cookbook;
 mod decide;
 mod differs;
 mod entities;

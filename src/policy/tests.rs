@@ -10,6 +10,7 @@ use super::*;
 use crate::names::{AccountId, PrincipalName, RefName, RepositoryName};
 
 mod attached;
+mod cookbook;
 
 const HOME: &str = "111111111111";
 const AWAY: &str = "222222222222";

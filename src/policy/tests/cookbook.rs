@@ -2,6 +2,7 @@
 //!
 //! A recipe is a `### N. Title` in the section `## Cookbook`, with
 //! - one line `Builds on: nothing`, `Builds on: the starter policies` or `... without NAME, NAME`, names in backticks,
+//! - a line `Not asked yet: ...` if and only if some of its requests, or facts of them, are nothing that this server asks today,
 //! - blocks of Cedar, each with the file that it stands in behind the word `cedar`,
 //! - one block `requests` whose lines read as the section's beginning says.
 //!
@@ -9,14 +10,22 @@
 //! way round. Whatever is not understood fails, so that no line is passed over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use uuid::Uuid;
 
-use super::*;
 use crate::names::{AccountId, PrincipalName, RefName, RepositoryName};
+use crate::policy::*;
 
-const DOCUMENT: &str = include_str!("../../docs/policies.md");
+const DOCUMENT: &str = include_str!("../../../docs/policies.md");
 const HOME: &str = "111111111111";
+
+/// What Git's doors ask, and taking roles. The API's table says what it asks besides.
+const ASKED: [&str; 5] =
+    ["codecommit:GetRepository", "codecommit:GitPull", "codecommit:GitPush", "codecommit:WritePath", "sts:AssumeRole"];
+
+/// Facts of requests that nothing fills in yet.
+const NOT_FILLED_IN: [&str; 6] = ["approvals", "approvers", "checks", "own", "owners-approved", "rules"];
 
 /// A policy's file and text.
 type Text = (String, String);
@@ -27,6 +36,7 @@ struct Recipe {
     /// The starter policies that are left out; none for a recipe that builds on nothing.
     starter_without: Option<Vec<String>>,
     says_what_it_builds_on: bool,
+    says_what_is_not_asked: bool,
     files: Vec<Text>,
     requests: Vec<String>,
 }
@@ -38,6 +48,8 @@ struct Line {
     resource: ResourceFacts,
     request: RequestFacts,
     context: ContextFacts,
+    /// Whether this server asks such a thing today, with facts that it has.
+    is_asked: bool,
     allowed: bool,
     /// The policies that decide.
     by: BTreeSet<String>,
@@ -85,6 +97,8 @@ dan  codecommit:GetRepository  other -> allowed
         ("GitPull  shop ", "GitPull  shop change=force ", "`change` is not understood"),
         ("GitPull  shop ", "GitPush  shop ", "cannot be judged"),
         ("-> allowed", "-> alowed", "neither `allowed` nor `refused`"),
+        ("Builds on: nothing", "Builds on: nothing\nNot asked yet: x", "everything is asked"),
+        ("codecommit:GetRepository  other", "codecommit:GetBranch  other", "something is not asked"),
         ("Builds on: nothing", "", "does not say what it builds on"),
         ("Builds on: nothing", "Builds on: the starter policies without `x`", "no starter policy `x`"),
         ("permit (principal ==", "permit (principal =", "111111111111/dan.cedar:1"),
@@ -120,6 +134,11 @@ impl Recipe {
             return Err("it shows nothing that is allowed, or nothing that is refused".to_owned());
         }
         let mut found = Vec::new();
+        let all_asked = lines.iter().all(|line| line.is_asked);
+        if all_asked == self.says_what_is_not_asked {
+            let (has, is) = if all_asked { ("a", "everything is asked") } else { ("no", "something is not asked") };
+            found.push(format!("it has {has} line `Not asked yet: `, and {is}"));
+        }
         for (line, words) in lines.iter().zip(&self.requests) {
             let decision = line.decide(&whole);
             let by: BTreeSet<String> = decision.determining.iter().map(|policy| policy.id.clone()).collect();
@@ -204,6 +223,7 @@ fn recipes(document: &str) -> Result<Vec<Recipe>, String> {
                 }
                 recipes.push(Recipe { title, ..Recipe::default() });
             }
+            (None, Some(recipe)) if line.starts_with("Not asked yet: ") => recipe.says_what_is_not_asked = true,
             (None, Some(recipe)) if line.starts_with("Builds on: ") => {
                 recipe.says_what_it_builds_on = true;
                 let words = line.trim_start_matches("Builds on: ");
@@ -247,6 +267,7 @@ impl Line {
             return Err("who, what and to what are expected".to_owned());
         };
         let action = Action::parse(action).map_err(|unknown| unknown.to_string())?;
+        let is_asked = is_asked(&action) && !options.keys().any(|key| NOT_FILLED_IN.contains(key));
         let mut options = Options(options);
         let line = Line {
             principal: principal_facts(principal)?,
@@ -254,6 +275,7 @@ impl Line {
             request: options.request()?,
             context: options.context(&action)?,
             action,
+            is_asked,
             allowed: match expected.split_whitespace().next() {
                 Some("allowed") => true,
                 Some("refused") => false,
@@ -446,6 +468,15 @@ fn owned(word: &str) -> Result<(AccountId, &str), String> {
         Some((owner, rest)) if owner.bytes().all(|byte| byte.is_ascii_digit()) => Ok((account(owner)?, rest)),
         _ => Ok((account(HOME)?, word)),
     }
+}
+
+/// Whether some door asks for the action today.
+fn is_asked(action: &Action) -> bool {
+    static BY_API: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+        let all = crate::api::operations().unwrap();
+        all.iter().filter_map(|(_, _, operation)| operation.action().map(ToString::to_string)).collect()
+    });
+    ASKED.contains(&action.as_str()) || BY_API.contains(action.as_str())
 }
 
 fn account(id: &str) -> Result<AccountId, String> {
