@@ -3,6 +3,7 @@
 //!
 //! Lengths are bytes, times are seconds, as the names say.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,18 @@ pub struct Overrides {
 }
 
 impl Config {
+    /// Names and addresses under which clients may come, as certificates have them; an unspecified address is none.
+    pub fn own_names(&self) -> BTreeSet<String> {
+        let mut names: BTreeSet<String> = ["localhost", "127.0.0.1", "::1"].map(String::from).into();
+        names.extend(self.host_name.clone());
+        for address in [self.https.ip(), self.ssh.ip()] {
+            if !address.is_unspecified() {
+                names.insert(address.to_string());
+            }
+        }
+        names
+    }
+
     /// Reads the file, applies the overrides and checks everything.
     pub fn load(overrides: &Overrides) -> Result<Config, ConfigError> {
         let (path, required) = match &overrides.config {

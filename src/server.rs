@@ -1,7 +1,6 @@
 //! The composition root: takes the data folder for itself, opens the inside, listens, says that it is ready, and stops in
 //! order. Nothing below reaches for a global.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -84,7 +83,7 @@ pub async fn serve_until(
     let ssh = bind("ssh", config.ssh).await?;
     let (https_address, ssh_address) = (local("https", &https)?, local("ssh", &ssh)?);
 
-    let hosts = hosts(&config);
+    let hosts = config.own_names();
     let tls = TlsKeys::open(&config.keys, &hosts.iter().cloned().collect::<Vec<_>>(), Clock::System)?;
     let host_key = host_key::open(&config.keys)?;
     host_key::write_known_hosts(&config.keys, &host_key, &hosts, ssh_address.port())?;
@@ -223,18 +222,6 @@ async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, Se
 fn local(what: &'static str, listener: &TcpListener) -> Result<SocketAddr, ServeError> {
     let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
     listener.local_addr().map_err(|source| ServeError::Bind { what, address: unspecified, source })
-}
-
-/// Names and addresses under which clients may come; an unspecified address is none.
-fn hosts(config: &Config) -> BTreeSet<String> {
-    let mut hosts: BTreeSet<String> = ["localhost", "127.0.0.1", "::1"].map(String::from).into();
-    hosts.extend(config.host_name.clone());
-    for address in [config.https.ip(), config.ssh.ip()] {
-        if !address.is_unspecified() {
-            hosts.insert(address.to_string());
-        }
-    }
-    hosts
 }
 
 fn url_host(config: &Config, address: SocketAddr) -> String {
@@ -388,6 +375,6 @@ mod tests {
         assert_eq!(url_host(&config, config.https), "[::1]");
         let config = Config::from_toml(Path::new("x"), "host_name = 'git.example.com'", &overrides).unwrap();
         assert_eq!(url_host(&config, config.https), "git.example.com");
-        assert!(hosts(&config).contains("git.example.com"));
+        assert!(config.own_names().contains("git.example.com"));
     }
 }

@@ -47,7 +47,7 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 impl Api {
     /// Registers all operations. Fails where one is not declared as it has to be.
     pub fn new(host: Lockgate) -> Result<Api, operation::NotRegistered> {
-        let keys = host.signing_keys().clone();
+        let keys = host.signed_passwords().keys().clone();
         Ok(Api { host, operations: operations()?, keys })
     }
 }
@@ -100,6 +100,16 @@ impl ApiService for ApiDoor {
             return Err(answer(protocol, Service::Sts, &error, &head.request_id));
         };
         let protocol = protocol_of(&head, Some(service));
+        // The host is signed. What was signed for another server is not for this one, whoever passes it on.
+        let host = head.header("host").unwrap_or_default();
+        if !self.0.host.signed_passwords().is_own_host(host) {
+            let shown = crate::names::escape_for_people(host.as_bytes(), 100);
+            let message = format!(
+                "the request is signed for `{shown}`, which is no name of this server; its `host_name` may be missing in the configuration"
+            );
+            let code = for_protocol(protocol, "InvalidSignatureException", "SignatureDoesNotMatch");
+            return Err(answer(protocol, service, &ApiError::client(code, 403, message), &head.request_id));
+        }
         let refused = |error: &ApiError| answer(protocol, service, error, &head.request_id);
         let found = self.0.key(&presented, protocol).map_err(|error| refused(&error))?;
         let (principal, secret) = found;
@@ -220,10 +230,10 @@ impl Begun {
                     _ => body,
                 };
                 let value = read_query(form)?;
-                let action = value.get("Action").and_then(|action| action.as_str());
+                let action = value.get("Action").and_then(|action| action.as_str()).map(str::to_owned);
                 let action = action
                     .ok_or_else(|| ApiError::client("MissingAction", 400, "the request does not say its `Action`"))?;
-                Ok((action.to_owned(), Parameters { value: value.clone(), protocol }))
+                Ok((action, Parameters { value, protocol }))
             }
         }
     }

@@ -15,7 +15,7 @@ use super::service::Service;
 use crate::identity::Directory;
 use crate::names::AccountId;
 use crate::operations::OpContext;
-use crate::operations::authorize::{Allowed, NotAllowed, Weight};
+use crate::operations::authorize::{NotAllowed, Weight};
 use crate::operations::lockgate::Lockgate;
 use crate::policy::{Action, ContextFacts, ResourceFacts};
 
@@ -42,17 +42,6 @@ impl Call<'_> {
         self.host.store().wait(work).map_err(Into::into)
     }
 
-    /// Decides something besides what the operation is registered with.
-    pub fn authorize(
-        &self,
-        action: &Action,
-        resource: &ResourceFacts,
-        context: &ContextFacts,
-    ) -> Result<Allowed, ApiError> {
-        let decided = self.host.authorize(self.ctx, action, resource, context, Weight::Write);
-        decided.map_err(|refused| self.denied(&refused))
-    }
-
     /// What the caller reads who may not.
     pub fn denied(&self, refused: &NotAllowed) -> ApiError {
         ApiError::access_denied(&self.ctx.principal.arn(), refused)
@@ -61,42 +50,31 @@ impl Call<'_> {
 
 /// What an operation asks of policies before it runs.
 enum Asks {
-    Policy {
-        action: Action,
-        weight: Weight,
-    },
-    /// Nothing, or it decides by itself; the reason is for readers of the code.
-    Itself {
-        _why: &'static str,
-    },
+    Policy(Action),
+    /// Nothing, or it decides by itself; with the reason.
+    Itself(&'static str),
 }
 
-type Run = dyn Fn(&Call<'_>, &Parameters) -> Result<Output, ApiError> + Send + Sync;
-type Resource = dyn Fn(&Call<'_>, &Parameters) -> Result<ResourceFacts, ApiError> + Send + Sync;
+type Run = dyn Fn(&mut Call<'_>, &Parameters) -> Result<Output, ApiError> + Send + Sync;
 
 /// An operation of the table.
 pub struct Operation {
     asks: Asks,
-    resource: Box<Resource>,
+    /// Decides and does.
     run: Box<Run>,
 }
 
 impl Operation {
     /// Decides and does.
     pub fn call(&self, call: &mut Call<'_>, parameters: &Parameters) -> Result<Output, ApiError> {
-        if let Asks::Policy { action, weight } = &self.asks {
-            let resource = (self.resource)(call, parameters)?;
-            let allowed = call.host.authorize(call.ctx, action, &resource, &ContextFacts::Plain, *weight);
-            call.directory = allowed.map_err(|refused| call.denied(&refused))?.directory;
-        }
         (self.run)(call, parameters)
     }
 
-    /// The Cedar action; none for an operation that decides by itself.
-    pub fn action(&self) -> Option<&Action> {
+    /// The Cedar action, or why there is none: it decides by itself, or asks nothing.
+    pub fn action(&self) -> Result<&Action, &'static str> {
         match &self.asks {
-            Asks::Policy { action, .. } => Some(action),
-            Asks::Itself { .. } => None,
+            Asks::Policy(action) => Ok(action),
+            Asks::Itself(why) => Err(why),
         }
     }
 }
@@ -104,7 +82,7 @@ impl Operation {
 /// All operations.
 #[derive(Default)]
 pub struct Operations {
-    table: BTreeMap<(Service, &'static str), Operation>,
+    table: BTreeMap<Service, BTreeMap<&'static str, Operation>>,
 }
 
 /// What is wrong with a registration.
@@ -119,17 +97,14 @@ pub struct NotRegistered {
 impl Operations {
     /// The operation of that name.
     pub fn get(&self, service: Service, name: &str) -> Option<&Operation> {
-        // The table is keyed by names of static life; looking up by any other takes a walk of one service's range.
-        self.table
-            .range((service, "")..)
-            .take_while(|((of, _), _)| *of == service)
-            .find(|((_, key), _)| *key == name)
-            .map(|(_, op)| op)
+        self.table.get(&service)?.get(name)
     }
 
     /// All operations, by service and name.
     pub fn iter(&self) -> impl Iterator<Item = (Service, &'static str, &Operation)> {
-        self.table.iter().map(|((service, name), operation)| (*service, *name, operation))
+        self.table
+            .iter()
+            .flat_map(|(service, operations)| operations.iter().map(|(name, operation)| (*service, *name, operation)))
     }
 
     /// Adds an operation that asks policies for `action`, named as AWS names it with its service's prefix.
@@ -144,11 +119,15 @@ impl Operations {
     ) -> Result<(), NotRegistered> {
         let action =
             Action::parse(action).map_err(|unknown| NotRegistered { service, name, why: unknown.to_string() })?;
-        let operation = Operation {
-            asks: Asks::Policy { action, weight },
-            resource: Box::new(move |call, parameters| resource(call, &parameters.read()?)),
-            run: Box::new(move |call, parameters| Output::of(&run(call, parameters.read()?)?)),
+        let asked = action.clone();
+        let decide_and_run = move |call: &mut Call<'_>, parameters: &Parameters| {
+            let input: I = parameters.read()?;
+            let resource = resource(call, &input)?;
+            let allowed = call.host.authorize(call.ctx, &asked, &resource, &ContextFacts::Plain, weight);
+            call.directory = allowed.map_err(|refused| call.denied(&refused))?.directory;
+            Output::of(&run(call, input)?)
         };
+        let operation = Operation { asks: Asks::Policy(action), run: Box::new(decide_and_run) };
         self.put(service, name, operation)
     }
 
@@ -160,16 +139,13 @@ impl Operations {
         why: &'static str,
         run: fn(&Call<'_>, I) -> Result<O, ApiError>,
     ) -> Result<(), NotRegistered> {
-        let operation = Operation {
-            asks: Asks::Itself { _why: why },
-            resource: Box::new(|call, _| Ok(ResourceFacts::Account(call.account().clone()))),
-            run: Box::new(move |call, parameters| Output::of(&run(call, parameters.read()?)?)),
-        };
+        let run = move |call: &mut Call<'_>, parameters: &Parameters| Output::of(&run(call, parameters.read()?)?);
+        let operation = Operation { asks: Asks::Itself(why), run: Box::new(run) };
         self.put(service, name, operation)
     }
 
     fn put(&mut self, service: Service, name: &'static str, operation: Operation) -> Result<(), NotRegistered> {
-        match self.table.insert((service, name), operation) {
+        match self.table.entry(service).or_default().insert(name, operation) {
             None => Ok(()),
             Some(_) => Err(NotRegistered { service, name, why: "it is registered twice".to_owned() }),
         }

@@ -17,6 +17,7 @@ use super::decision_log::DecisionLog;
 use super::git_push::{self, PushError};
 use super::last_used::LastUses;
 use super::policies::Policies;
+use super::signed_passwords::SignedPasswords;
 use super::{
     AuthFailure, GitHost, GitMode, GitRefusal, GitRequest, GitService, GitSession, GitTransfer, Host, Listening,
     OpContext, RepositoryPath, TransferError, git_pull, import, policy_watch,
@@ -30,7 +31,7 @@ use crate::policy::{Action, DecisionRecord, explain};
 use crate::protocol::Version;
 use crate::repository::handle::{Repository, RepositoryError};
 use crate::repository::pack::ingest::IngestLimits;
-use crate::sigv4::{GitPassword, SignatureError, SigningKeys};
+use crate::sigv4::GitPassword;
 use crate::store::faults::Faults;
 use crate::store::{Store, StoreOptions};
 
@@ -49,7 +50,7 @@ pub struct Lockgate {
     upkeep: Upkeep,
     decisions: DecisionLog,
     last_uses: LastUses,
-    signing_keys: Arc<SigningKeys>,
+    signed_passwords: Arc<SignedPasswords>,
     settings: Arc<Settings>,
     listening: Arc<OnceLock<Listening>>,
 }
@@ -107,7 +108,7 @@ impl Lockgate {
         let host = Lockgate {
             decisions,
             last_uses,
-            signing_keys: Arc::default(),
+            signed_passwords: Arc::new(SignedPasswords::new(config.own_names(), config.region.clone())),
             store,
             identity,
             policies,
@@ -147,9 +148,9 @@ impl Lockgate {
         &self.decisions
     }
 
-    /// Signing keys in use, of the API and of Git's signed passwords.
-    pub fn signing_keys(&self) -> &Arc<SigningKeys> {
-        &self.signing_keys
+    /// What checks signed passwords, and knows this server's names.
+    pub fn signed_passwords(&self) -> &SignedPasswords {
+        &self.signed_passwords
     }
 
     /// When access keys were used last.
@@ -197,75 +198,6 @@ impl Lockgate {
     }
 }
 
-impl Lockgate {
-    /// Checks a signed password. Wrong ones are not slowed down: a signature cannot be guessed.
-    fn authenticate_signed(&self, signed: &GitPassword, request: &GitRequest) -> Result<Principal, AuthFailure> {
-        let (principal, secret) = match &signed.token {
-            Some(token) => match self.identity.temporary_key(&signed.access_key_id, token) {
-                Ok(key) => (key.principal, key.secret),
-                Err(_) => return Err(AuthFailure::Wrong),
-            },
-            None => match self.identity.access_key(&signed.access_key_id) {
-                Some(key) => (key.principal, key.secret),
-                None => return Err(AuthFailure::Wrong),
-            },
-        };
-        // `git-remote-codecommit` signs the host with its port, the credential helper without.
-        let bare = match request.host.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(host.to_owned()),
-            _ => None,
-        };
-        let hosts: Vec<String> = [Some(request.host.clone()), bare].into_iter().flatten().collect();
-        let paths = [request.path.clone()];
-        let now = self.store.clock().now_seconds();
-        let region = self.settings.region.as_str();
-        // A password does not say its region.
-        let regions = [region].into_iter().chain(REGIONS.iter().copied().filter(|other| *other != region));
-        for region in regions {
-            match signed.verify(&secret, &hosts, &paths, region, &self.signing_keys, request.is_first, now) {
-                Ok(()) => return Ok(principal),
-                Err(SignatureError::Mismatch(_)) => {}
-                Err(error) => {
-                    tracing::info!(%error, key = signed.access_key_id, "refused a signed password");
-                    return Err(AuthFailure::Wrong);
-                }
-            }
-        }
-        Err(AuthFailure::Wrong)
-    }
-}
-
-/// The regions that AWS's clients know for CodeCommit, and so may sign for.
-const REGIONS: &[&str] = &[
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-    "ca-central-1",
-    "sa-east-1",
-    "eu-central-1",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "eu-north-1",
-    "eu-south-1",
-    "ap-east-1",
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-south-2",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ap-southeast-3",
-    "af-south-1",
-    "il-central-1",
-    "me-central-1",
-    "me-south-1",
-    "us-gov-east-1",
-    "us-gov-west-1",
-];
-
 impl GitHost for Lockgate {
     fn authenticate_git(
         &self,
@@ -275,7 +207,7 @@ impl GitHost for Lockgate {
         source: IpAddr,
     ) -> Result<Principal, AuthFailure> {
         if let Some(signed) = GitPassword::parse(user, password) {
-            return self.authenticate_signed(&signed, request);
+            return self.authenticate_signed(&signed, request).ok_or(AuthFailure::Wrong);
         }
         self.identity.authenticate_git(user, password, source).map_err(|failure| match failure {
             LoginFailure::Wrong => AuthFailure::Wrong,

@@ -28,10 +28,11 @@ pub mod lockgate;
 pub mod policies;
 mod policy_watch;
 pub mod sessions;
+pub mod signed_passwords;
 mod written_paths;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Everything the server needs of the inside: Git for its doors, administration for its socket.
 pub trait Host: GitHost + admin::AdminHost {

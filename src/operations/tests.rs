@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::admin::{AdminCommand, AdminHost, AdminRequest, ImportSource, RepoCommand};
@@ -22,16 +23,17 @@ use crate::store::faults::Faults;
 const ACCOUNT: &str = "111111111111";
 
 /// A server's inside with a repository `shop` that has the branches `main` and `topic`, and the developer `dan`.
-struct Inside {
+pub(crate) struct Inside {
     // Before the folder that it writes to.
-    host: Lockgate,
+    pub(crate) host: Lockgate,
     faults: Faults,
-    runtime: tokio::runtime::Runtime,
-    folder: TempDir,
+    clock: Clock,
+    pub(crate) runtime: tokio::runtime::Runtime,
+    pub(crate) folder: TempDir,
 }
 
 impl Inside {
-    fn new() -> Inside {
+    pub(crate) fn new() -> Inside {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| Some(folder.path().join(name));
@@ -42,9 +44,9 @@ impl Inside {
         let clock = Clock::manual(1_700_000_000_000);
         let host = {
             let _inside = runtime.enter();
-            Lockgate::open_with(&config, clock, faults.clone()).unwrap()
+            Lockgate::open_with(&config, clock.clone(), faults.clone()).unwrap()
         };
-        let inside = Inside { host, faults, runtime, folder };
+        let inside = Inside { host, faults, clock, runtime, folder };
         let identity = inside.host.identity();
         inside.runtime.block_on(identity.create_user(&account(), &name("dan"), &[name("developers")])).unwrap();
         let source = inside.folder.path().join("source");
@@ -236,4 +238,44 @@ fn of_policies_that_are_applied_at_once_each_becomes_a_generation_of_its_own() {
         let generation = policies.generation(inside.host.store(), inside.host.identity(), *number).unwrap();
         assert!(generation.text(&format!("no-deletions-{n}")).is_some());
     }
+}
+
+// C3
+#[test]
+fn a_signed_password_opens_what_it_was_signed_for_while_it_counts() {
+    let inside = Inside::new();
+    let (identity, store) = (inside.host.identity(), inside.host.store());
+    let _inside = inside.runtime.enter();
+    let key = store.wait(identity.create_access_key(&account(), &name("dan"))).unwrap();
+    // The clock stands at 2023-11-14 22:13:20.
+    let (at, host, path) = ("20231114T221320Z", "localhost:8443", "/v1/repos/shop");
+    let password = |host: &str, region: &str| {
+        crate::sigv4::signer::git_password(host, path, key.secret.expose_secret(), region, at)
+    };
+    let open = |password: &str, host: &str, path: &str, is_first: bool| {
+        let request = GitRequest { host: host.to_owned(), path: path.to_owned(), is_first };
+        inside.host.authenticate_git(&key.id, password, &request, std::net::Ipv4Addr::LOCALHOST.into())
+    };
+    let signed = password(host, "us-east-1");
+    // For this server's names, with and without the port, in any region; not for another's name, who could pass it on.
+    assert!(open(&signed, host, path, true).is_ok());
+    assert!(open(&password("localhost", "us-east-1"), host, path, true).is_ok());
+    assert!(open(&password("127.0.0.1:1", "eu-west-3"), "127.0.0.1:1", path, true).is_ok());
+    let other = "git.example.com";
+    assert_eq!(open(&password(other, "us-east-1"), other, path, true), Err(AuthFailure::Wrong));
+    assert_eq!(open(&password(other, "us-east-1"), host, path, true), Err(AuthFailure::Wrong));
+    assert_eq!(open(&signed, host, "/v1/repos/other", true), Err(AuthFailure::Wrong));
+    // A conversation that began in time goes on; one that would begin later does not, whatever it begins with.
+    let late = password(host, "us-west-2");
+    inside.clock.advance_ms(901_000);
+    assert_eq!(open(&signed, host, path, true), Err(AuthFailure::Wrong));
+    assert!(open(&signed, host, path, false).is_ok());
+    assert_eq!(open(&late, host, path, false), Err(AuthFailure::Wrong));
+    inside.clock.advance_ms(12 * 3_600_000);
+    assert_eq!(open(&signed, host, path, false), Err(AuthFailure::Wrong));
+    inside.clock.advance_ms(-12 * 3_600_000);
+    // D8: and not with a key that is no more.
+    assert!(open(&signed, host, path, false).is_ok());
+    store.wait(identity.revoke_credential(&account(), &name("dan"), &key.id)).unwrap();
+    assert_eq!(open(&signed, host, path, false), Err(AuthFailure::Wrong));
 }

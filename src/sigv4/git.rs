@@ -10,13 +10,13 @@ use sha2::{Digest, Sha256};
 use super::{SignatureError, SigningKeys, from_hex, hex, is_signature, mismatch, seconds_of, timestamp_of};
 
 /// How old a password may be where a conversation begins.
-const MAX_FIRST_AGE_SECONDS: i64 = 15 * 60;
+pub const FIRST_AGE_SECONDS: i64 = 15 * 60;
 /// How old it may be where a conversation goes on: a client keeps its password to the end of a long push.
-pub const MAX_GIT_AGE_SECONDS: i64 = 12 * 60 * 60;
+pub const LATER_AGE_SECONDS: i64 = 12 * 60 * 60;
 const MAX_SKEW_SECONDS: i64 = 15 * 60;
 
 /// A signed password, and whom it names. Nothing is proven.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct GitPassword {
     /// `AKIA...` or `ASIA...`
     pub access_key_id: String,
@@ -51,21 +51,29 @@ impl GitPassword {
         })
     }
 
-    /// Whether `secret` signed one of the `paths` for one of the `hosts`; clients differ in how they write both. `is_first` is
-    /// for the request that begins a conversation.
+    /// What tells this password for a repository's path from every other.
+    pub fn digest(&self, path: &str) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for part in [self.access_key_id.as_bytes(), self.timestamp.as_bytes(), &self.signature, path.as_bytes()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+
+    /// Whether `secret` signed `path` for one of the `hosts`, which clients write differently, at most `max_age_seconds` ago.
     pub fn verify(
         &self,
         secret: &SecretString,
         hosts: &[String],
-        paths: &[String],
+        path: &str,
         region: &str,
         keys: &SigningKeys,
-        is_first: bool,
+        max_age_seconds: i64,
         now: i64,
     ) -> Result<(), SignatureError> {
-        let life = if is_first { MAX_FIRST_AGE_SECONDS } else { MAX_GIT_AGE_SECONDS };
-        if now > self.seconds + life {
-            let (earliest, now) = (timestamp_of(now - life), timestamp_of(now));
+        if now > self.seconds + max_age_seconds {
+            let (earliest, now) = (timestamp_of(now - max_age_seconds), timestamp_of(now));
             return Err(SignatureError::Expired { signed: self.timestamp.clone(), earliest, now });
         }
         if now < self.seconds - MAX_SKEW_SECONDS {
@@ -75,17 +83,24 @@ impl GitPassword {
         let date = &self.timestamp[..8];
         let is_right = keys.with_key(&self.access_key_id, secret, (date, region, "codecommit"), |key| {
             hosts.iter().any(|host| {
-                paths.iter().any(|path| {
-                    let request = format!("GIT\n{path}\n\nhost:{host}\n\nhost\n");
-                    let to_sign = format!(
-                        "AWS4-HMAC-SHA256\n{}\n{date}/{region}/codecommit/aws4_request\n{}",
-                        self.timestamp,
-                        hex(&Sha256::digest(request.as_bytes()))
-                    );
-                    is_signature(key, &to_sign, &self.signature)
-                })
+                let to_sign = to_sign(host, path, &self.timestamp, region);
+                is_signature(key, &to_sign, &self.signature)
             })
         });
         if is_right { Ok(()) } else { Err(mismatch()) }
+    }
+}
+
+/// The string that is signed, at `yyyymmddThhmmss`.
+pub(super) fn to_sign(host: &str, path: &str, timestamp: &str, region: &str) -> String {
+    let request = format!("GIT\n{path}\n\nhost:{host}\n\nhost\n");
+    let (date, hash) = (&timestamp[..8], hex(&Sha256::digest(request.as_bytes())));
+    format!("AWS4-HMAC-SHA256\n{timestamp}\n{date}/{region}/codecommit/aws4_request\n{hash}")
+}
+
+/// Says neither token nor signature.
+impl std::fmt::Debug for GitPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GitPassword({} at {})", self.access_key_id, self.timestamp)
     }
 }

@@ -11,6 +11,8 @@ mod canonical;
 mod git;
 mod keys;
 #[cfg(test)]
+pub(crate) mod signer;
+#[cfg(test)]
 mod tests;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -18,7 +20,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-pub use git::{GitPassword, MAX_GIT_AGE_SECONDS};
+pub use git::{FIRST_AGE_SECONDS, GitPassword, LATER_AGE_SECONDS};
 pub use keys::SigningKeys;
 
 /// The head of a request, as it came.
@@ -35,7 +37,7 @@ pub struct Head<'a> {
 }
 
 /// Credentials that a request presents. Nothing is proven.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Presented {
     /// `AKIA...` or `ASIA...`
     pub access_key_id: String,
@@ -127,6 +129,13 @@ impl<'a> Head<'a> {
         let Some(value) = first else { return Ok(None) };
         let text = canonical::decode(value).and_then(|bytes| String::from_utf8(bytes).ok());
         text.map(Some).ok_or_else(|| incomplete(&format!("the parameter `{name}` is not percent-encoded text")))
+    }
+}
+
+/// Says neither token nor signature.
+impl std::fmt::Debug for Presented {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Presented({} for {} at {})", self.access_key_id, self.service, self.timestamp)
     }
 }
 

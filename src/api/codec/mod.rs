@@ -57,8 +57,9 @@ impl Parameters {
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         let read = match self.protocol {
             Protocol::Query => query::from_texts(&self.value),
-            Protocol::Json10 | Protocol::Json11 => serde_path_to_error::deserialize(self.value.clone())
-                .map_err(|error| format!("{}: {}", error.path(), error.inner())),
+            Protocol::Json10 | Protocol::Json11 => {
+                serde_path_to_error::deserialize(&self.value).map_err(|error| without_value(&error))
+            }
         };
         read.map_err(|why| {
             let why = crate::names::escape_for_people(why.as_bytes(), 300);
@@ -67,6 +68,15 @@ impl Parameters {
                 Protocol::Json10 | Protocol::Json11 => ApiError::client("SerializationException", 400, why),
             }
         })
+    }
+}
+
+/// Where a value is wrong and not what it is, which may be secret.
+fn without_value<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> String {
+    let said = error.inner().to_string();
+    match said.starts_with("missing field") {
+        true => said,
+        false => format!("{}: a value of another type is expected", error.path()),
     }
 }
 

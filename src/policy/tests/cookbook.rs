@@ -474,7 +474,7 @@ fn owned(word: &str) -> Result<(AccountId, &str), String> {
 fn is_asked(action: &Action) -> bool {
     static BY_API: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
         let all = crate::api::operations().unwrap();
-        all.iter().filter_map(|(_, _, operation)| operation.action().map(ToString::to_string)).collect()
+        all.iter().filter_map(|(_, _, operation)| operation.action().ok().map(ToString::to_string)).collect()
     });
     ASKED.contains(&action.as_str()) || BY_API.contains(action.as_str())
 }
