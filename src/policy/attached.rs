@@ -15,11 +15,12 @@ use cedar_policy_core::evaluator::Evaluator;
 use sha2::{Digest, Sha256};
 
 use super::bounds;
-use super::compile::{Findings, ParsedPolicy, PolicyText, from_cedar, validate, with_deep_stack};
+use super::compile::{Findings, ParsedPolicy, PolicyText, from_cedar, validate};
 use super::decide::{Layer, PolicyMatch, matches};
 use super::iam::{IamImport, ImportFor, import_iam};
 use super::index::{LayerIndex, ScopeKeys};
 use super::problem::Problem;
+use super::threads::with_deep_stack;
 use crate::names::{AccountId, PrincipalName};
 
 /// Longest document, in bytes.

@@ -41,6 +41,7 @@ mod shape;
 mod starter;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 pub use action::{Action, SCHEMA, UnknownAction};
 pub use attached::{AttachedDocument, AttachedPolicies, AttachedTo, MAX_DOCUMENT_BYTES};
