@@ -501,3 +501,77 @@ fn names_that_forbids_speak_of_are_not_given_again() {
         assert!(said.contains(gone), "{said}");
     }
 }
+
+/// What `policy explain`, `who-can` and `matrix` say of roles and their sessions.
+#[test]
+fn questions_about_roles_are_answered() {
+    let host = TestHost::start();
+    host.admin(&["repo", "create", "shop"]);
+    host.admin(&["user", "create", "dan", "--group", "developers"]);
+    host.admin(&["role", "create", "dan"]);
+    let policies = host.path("policies/111111111111/dan.cedar");
+    let rules = r#"@id("dan-pulls") permit (principal in Role::"111111111111/dan", action in Action::"codecommit:Read", resource);
+@id("dan-may") permit (principal == User::"111111111111/dan", action == Action::"sts:AssumeRole", resource);"#;
+    std::fs::write(policies, rules).unwrap();
+    let trust = host.path("policies/111111111111/trust/dan.cedar");
+    let rules = r#"@id("dan-is-trusted") permit (principal == User::"111111111111/dan", action == Action::"sts:AssumeRole", resource == Role::"111111111111/dan")
+when { context has externalId && context.externalId == "x" };"#;
+    std::fs::write(trust, rules).unwrap();
+    host.admin(&["policy", "apply"]);
+
+    let explain = |principal: &str, action: &str, resource: &str, context: &str| {
+        let mut arguments = vec!["policy", "explain", "--principal", principal, "--action", action];
+        arguments.extend(["--resource", resource, "--context", context]);
+        host.admin(&arguments)
+    };
+    for principal in [
+        "arn:aws:iam::111111111111:role/dan",
+        "arn:aws:sts::111111111111:assumed-role/dan/x",
+        r#"Session::"111111111111/dan/x""#,
+    ] {
+        let pull = explain(principal, "codecommit:GitPull", "shop", "{}");
+        assert!(pull.contains("answer     allowed") && pull.contains("dan-pulls permits"), "{pull}");
+        let push = explain(principal, "codecommit:GitPush", "shop/refs/heads/main", "{}");
+        assert!(push.contains("refused: no policy permits it"), "{push}");
+    }
+    // Single facts that would do, each tried: a group for the user, none for the role, which is in no group.
+    let push = explain("arn:aws:iam::111111111111:user/dan", "codecommit:GitPush", "shop/refs/heads/production", "{}");
+    let group = r#"if the principal were in Group::"111111111111/senior-developers": policy production-is-for-seniors would not forbid it (alone enough)"#;
+    assert!(push.contains(group), "{push}");
+    let push = explain("arn:aws:iam::111111111111:role/dan", "codecommit:GitPush", "shop/refs/heads/main", "{}");
+    assert!(!push.contains("were in Group"), "{push}");
+
+    let role = "arn:aws:iam::111111111111:role/dan";
+    let dan = "arn:aws:iam::111111111111:user/dan";
+    let refused = explain(dan, "sts:AssumeRole", role, "{}");
+    assert!(refused.contains("no trust policy of account 111111111111 does"), "{refused}");
+    let allowed = explain(dan, "sts:AssumeRole", role, r#"{"externalId": "x"}"#);
+    assert!(allowed.contains("allowed"), "{allowed}");
+
+    let json = host.admin(&["--output", "json", "policy", "who-can", "codecommit:GitPull", "shop"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let may =
+        |arn: &str| json.as_array().unwrap().iter().find(|row| row["principal"] == arn).unwrap()["allowed"].clone();
+    assert_eq!((may(dan), may(role)), (true.into(), true.into()));
+    let matrix = host.admin(&["policy", "matrix"]);
+    assert!(matrix.lines().nth(1).is_some_and(|line| line.contains("dan ") && line.contains("dan (role)")), "{matrix}");
+
+    for wrong in ["arn:aws:iam::111111111111:role/nope", r#"Service::"""#, "arn:aws:iam::1:role/x", "nobody"] {
+        let said = host.try_admin(&[
+            "policy",
+            "explain",
+            "--principal",
+            wrong,
+            "--action",
+            "codecommit:GitPull",
+            "--resource",
+            "shop",
+        ]);
+        assert_eq!(said.status.code(), Some(1), "{wrong}");
+        assert!(
+            text(&said.stderr).contains("there is no") || text(&said.stderr).contains("twelve digits"),
+            "{}",
+            text(&said.stderr)
+        );
+    }
+}

@@ -10,7 +10,7 @@ use super::{AdminContext, chosen_account, failed, table, time};
 use crate::identity::Principal;
 use crate::names::{AccountId, PrincipalName, RefName, RepositoryName};
 use crate::operations::admin::{AdminFailure, AdminReply, PolicyCommand};
-use crate::operations::authority::{principal_facts, repository_facts};
+use crate::operations::authority::{principal_facts, repository_facts, role_facts};
 use crate::operations::policies::{Applied, compile};
 use crate::policy::{
     Action, AssumeRoleFacts, ChangeKind, CompiledPolicies, ContextFacts, DecisionRecord, DecisionRequest, PolicyFiles,
@@ -173,7 +173,15 @@ pub(super) fn run(
                 questions.iter().map(|(words, question)| (words.clone(), question.request(&nobody))).collect();
             let columns: Vec<(String, &PrincipalFacts)> = everyone
                 .iter()
-                .map(|(name, facts)| (name.rsplit('/').next().unwrap_or(name).to_string(), facts))
+                .map(|(arn, facts)| {
+                    let name = arn.rsplit('/').next().unwrap_or(arn);
+                    // A user and a role may be called alike.
+                    let heading = match facts {
+                        PrincipalFacts::Session(_) => format!("{name} (role)"),
+                        _ => name.to_string(),
+                    };
+                    (heading, facts)
+                })
                 .collect();
             let made = matrix(&active(ctx), &requests, &columns);
             let rows: Vec<_> =
@@ -325,16 +333,14 @@ fn everyone(ctx: &AdminContext<'_>) -> Vec<(String, PrincipalFacts)> {
     let roles = directory.accounts().flat_map(|account| directory.roles(&account.id));
     let roles = roles.filter_map(|role| {
         let name = PrincipalName::parse("explain").ok()?;
-        let arn = format!("arn:aws:iam::{}:role/{} (role)", role.account, role.name);
-        Some((arn, session_of(role, name)))
+        Some((role.arn(), session_of(role, name)))
     });
     users.chain(roles).collect()
 }
 
 fn session_of(role: &crate::identity::Role, name: PrincipalName) -> PrincipalFacts {
-    let role = RoleFacts { account: role.account.clone(), name: role.name.clone(), tags: role.tags.clone() };
     PrincipalFacts::Session(Box::new(SessionFacts {
-        role,
+        role: role_facts(role),
         name,
         source_identity: None,
         original_user: None,
@@ -346,7 +352,7 @@ fn session_of(role: &crate::identity::Role, name: PrincipalName) -> PrincipalFac
 /// A user, a role (as its session `explain`), a session or a service, by ARN or as policies write it.
 fn parse_principal(ctx: &AdminContext<'_>, text: &str) -> Result<PrincipalFacts, AdminFailure> {
     let quoted = |kind: &str| text.strip_prefix(kind)?.strip_prefix("::\"")?.strip_suffix('"');
-    if let Some(service) = quoted("Service") {
+    if let Some(service) = quoted("Service").filter(|service| !service.is_empty()) {
         return Ok(PrincipalFacts::Service(service.to_owned()));
     }
     let session = match text.splitn(6, ':').collect::<Vec<_>>()[..] {
