@@ -279,3 +279,107 @@ fn a_signed_password_opens_what_it_was_signed_for_while_it_counts() {
     store.wait(identity.revoke_credential(&account(), &name("dan"), &key.id)).unwrap();
     assert_eq!(open(&signed, host, path, false), Err(AuthFailure::Wrong));
 }
+
+// D6
+#[test]
+fn a_chain_of_roles_only_narrows() {
+    use super::sessions::{RoleRequest, SessionError};
+    use crate::identity::{RoleChange, SessionPrincipal};
+
+    let inside = Inside::new();
+    let host = &inside.host;
+    let (identity, store) = (host.identity(), host.store());
+    let _inside = inside.runtime.enter();
+    let role = |role: &str, trusted: &str| {
+        let trust = format!(
+            r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow", "Principal": {{"AWS": "arn:aws:iam::111111111111:{trusted}"}}, "Action": "sts:AssumeRole"}}]}}"#
+        );
+        let change = RoleChange { trust: Some(trust.into()), max_session_seconds: Some(7200), ..RoleChange::default() };
+        store.wait(identity.create_role_with(&account(), &name(role), change)).unwrap()
+    };
+    role("first", "user/dan");
+    role("second", "role/first");
+    Inside::apply(
+        host,
+        r#"@id("all-take-roles") permit (principal in Account::"111111111111", action == Action::"sts:AssumeRole", resource);"#,
+    );
+    let ctx = |principal: &Principal| OpContext {
+        principal: principal.clone(),
+        request_id: Uuid::now_v7(),
+        source: None,
+        transport: Transport::Api,
+    };
+    let ask = |role: &str| RoleRequest {
+        account: account(),
+        role: name(role),
+        session_name: name("s1"),
+        duration_seconds: None,
+        policy: None,
+        managed_policies: Vec::new(),
+        tags: Default::default(),
+        transitive_tags: Default::default(),
+        external_id: None,
+        source_identity: None,
+        one_time_code: None,
+    };
+    let tags = |list: &[(&str, &str)]| list.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    let directory = identity.directory();
+    let mut dan = UserPrincipal::new(directory.user(&account(), &name("dan")).unwrap(), None);
+    dan.mfa = true;
+    let dan = Principal::User(dan);
+    let session = |from: &Principal, request: &RoleRequest| -> SessionPrincipal {
+        host.assume_role(&ctx(from), request).unwrap().session
+    };
+    let invalid = |from: &Principal, request: RoleRequest, said: &str| {
+        let refused = host.assume_role(&ctx(from), &request).unwrap_err();
+        assert!(matches!(refused, SessionError::Invalid(_)), "{refused}");
+        assert!(refused.to_string().contains(said), "{refused}");
+    };
+    let forbidden = |from: &Principal, request: RoleRequest| {
+        let refused = host.assume_role(&ctx(from), &request).unwrap_err();
+        assert!(matches!(refused, SessionError::NotAllowed(_)), "{refused}");
+    };
+
+    // Only those whom a role trusts take it: dan by way of the first, never the second directly.
+    forbidden(&dan, ask("second"));
+    forbidden(&dan, ask("nope"));
+    let first = session(
+        &dan,
+        &RoleRequest {
+            tags: tags(&[("team", "a"), ("step", "1")]),
+            transitive_tags: ["team".to_owned()].into(),
+            source_identity: Some(name("dan")),
+            duration_seconds: Some(7200),
+            ..ask("first")
+        },
+    );
+    assert!(first.mfa && first.expires_ms - first.issued_ms == 7_200_000);
+    let first = Principal::Session(Box::new(first));
+    // What was said stays, and only what is to stay goes along.
+    let second = session(&first, &ask("second"));
+    assert_eq!(second.tags, tags(&[("team", "a")]));
+    assert_eq!(second.source_identity, Some(name("dan")));
+    assert_eq!(second.original_user.as_ref().map(|user| user.name.clone()), Some(name("dan")));
+    assert!(!second.mfa && second.expires_ms - second.issued_ms == 3_600_000);
+    let more = |request: RoleRequest, said: &str| invalid(&first, request, said);
+    more(RoleRequest { tags: tags(&[("team", "b")]), ..ask("second") }, "`team` is kept");
+    more(RoleRequest { tags: tags(&[("TEAM", "b")]), ..ask("second") }, "`TEAM` is kept");
+    more(RoleRequest { source_identity: Some(name("sue")), ..ask("second") }, "cannot be changed");
+    more(RoleRequest { duration_seconds: Some(7200), ..ask("second") }, "role chaining");
+    more(RoleRequest { duration_seconds: Some(899), ..ask("second") }, "at least 900");
+    invalid(&dan, RoleRequest { tags: tags(&[("a", "1"), ("A", "2")]), ..ask("first") }, "given twice");
+    invalid(&dan, RoleRequest { transitive_tags: ["x".to_owned()].into(), ..ask("first") }, "no tag of the session");
+    // A right that a session dropped is not regained by a further role.
+    let narrow = RoleRequest {
+        policy: Some(r#"permit (principal, action == Action::"codecommit:GitPull", resource);"#.to_owned()),
+        ..ask("first")
+    };
+    forbidden(&Principal::Session(Box::new(session(&dan, &narrow))), ask("second"));
+    let long = RoleRequest { policy: Some("// x\n".repeat(3000) + narrow.policy.as_deref().unwrap()), ..ask("first") };
+    assert!(matches!(host.assume_role(&ctx(&dan), &long), Err(SessionError::TooLarge { .. })));
+    // D8: with the one who began it, all of it ends.
+    let second = Principal::Session(Box::new(second));
+    assert!(identity.is_active(&second));
+    store.wait(identity.set_user_disabled(&account(), &name("dan"), true)).unwrap();
+    assert!(!identity.is_active(&second) && !identity.is_active(&first));
+}
