@@ -363,7 +363,7 @@ fn a_chain_of_roles_only_narrows() {
     assert!(!second.mfa && second.expires_ms - second.issued_ms == 3_600_000);
     let more = |request: RoleRequest, said: &str| invalid(&first, request, said);
     more(RoleRequest { tags: tags(&[("team", "b")]), ..ask("second") }, "`team` is kept");
-    more(RoleRequest { tags: tags(&[("TEAM", "b")]), ..ask("second") }, "`TEAM` is kept");
+    more(RoleRequest { tags: tags(&[("TEAM", "b")]), ..ask("second") }, "`team` is kept");
     more(RoleRequest { source_identity: Some(name("sue")), ..ask("second") }, "cannot be changed");
     more(RoleRequest { duration_seconds: Some(7200), ..ask("second") }, "role chaining");
     more(RoleRequest { duration_seconds: Some(899), ..ask("second") }, "at least 900");
