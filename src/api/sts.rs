@@ -21,7 +21,7 @@ pub fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let sts = Service::Sts;
     all.add_deciding(sts, "GetCallerIdentity", "whoever has a valid key may know whose it is", get_caller_identity)?;
     all.add_deciding(sts, "AssumeRole", "asks sts:AssumeRole with the request's context", assume_role)?;
-    all.add_deciding(sts, "GetSessionToken", "gives the caller what the caller is", get_session_token)?;
+    all.add_deciding(sts, "GetSessionToken", "asks sts:GetSessionToken of users alone", get_session_token)?;
     all.add_deciding(
         sts,
         "GetAccessKeyInfo",

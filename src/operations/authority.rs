@@ -39,13 +39,7 @@ pub fn principal_facts(directory: &Directory, principal: &Principal) -> Principa
 fn asking_user(directory: &Directory, user: &UserPrincipal) -> UserFacts {
     match directory.user(&user.account, &user.name) {
         Some(found) => user_facts(directory, found),
-        None => UserFacts {
-            account: user.account.clone(),
-            name: user.name.clone(),
-            groups: Vec::new(),
-            mfa_enrolled: false,
-            tags: Default::default(),
-        },
+        None => named_user(&user.account, &user.name),
     }
 }
 
@@ -63,6 +57,17 @@ pub fn user_facts(directory: &Directory, user: &User) -> UserFacts {
 /// A role, as policies see it.
 pub fn role_facts(role: &Role) -> RoleFacts {
     RoleFacts { account: role.account.clone(), name: role.name.clone(), tags: role.tags.clone() }
+}
+
+/// A user of which the name is all that is known.
+pub fn named_user(account: &AccountId, name: &PrincipalName) -> UserFacts {
+    UserFacts {
+        account: account.clone(),
+        name: name.clone(),
+        groups: Vec::new(),
+        mfa_enrolled: false,
+        tags: Default::default(),
+    }
 }
 
 /// A role of which the name is all that is known.

@@ -112,12 +112,17 @@ impl Lockgate {
             Some(role) => role_facts(role),
             None => named_role(&request.account, &request.role),
         };
+        let transitive_tags: BTreeSet<String> = match &ctx.principal {
+            Principal::Session(from) => from.transitive_tags.union(&request.transitive_tags).cloned().collect(),
+            _ => request.transitive_tags.clone(),
+        };
         let context = AssumeRoleFacts {
             session_name: request.session_name.to_string(),
             external_id: request.external_id.clone(),
             source_identity: source_identity.as_ref().map(ToString::to_string),
             source_arn: None,
-            session_tag_keys: tags.keys().cloned().collect(),
+            session_tags: tags.clone(),
+            transitive_tag_keys: transitive_tags.clone(),
         };
         let (resource, context) = (ResourceFacts::Role(facts), ContextFacts::AssumeRole(context));
         let allowed = self.authorize(&ctx, &Action::assume_role(), &resource, &context, Weight::Write)?;
@@ -132,10 +137,6 @@ impl Lockgate {
         if n_bytes > MAX_CARRIED_BYTES {
             return Err(SessionError::TooLarge { percent });
         }
-        let transitive_tags = match &ctx.principal {
-            Principal::Session(from) => from.transitive_tags.union(&request.transitive_tags).cloned().collect(),
-            _ => request.transitive_tags.clone(),
-        };
         let issued_ms = self.store().clock().now_ms();
         let session = SessionPrincipal {
             id: Uuid::now_v7(),
@@ -178,11 +179,14 @@ impl Lockgate {
             )));
         }
         let ctx = self.with_code(ctx, one_time_code)?;
+        let own_account = ResourceFacts::Account(ctx.principal.account().clone());
+        let (action, context) = (Action::get_session_token(), ContextFacts::Plain);
         let long_term = "temporary credentials cannot be had with temporary credentials: use an access key of a user";
         let Principal::User(user) = &ctx.principal else { return Err(SessionError::NotForThis(long_term)) };
         if user.session.is_some() {
             return Err(SessionError::NotForThis(long_term));
         }
+        self.authorize(&ctx, &action, &own_account, &context, Weight::Write)?;
         let issued_ms = self.store().clock().now_ms();
         let expires_ms = issued_ms + i64::from(seconds) * 1000;
         let mut user = user.clone();

@@ -57,6 +57,10 @@ actions! {
     update_default_branch = "codecommit:UpdateDefaultBranch";
     /// Taking a role.
     assume_role = "sts:AssumeRole";
+    /// Taking a role as somebody for whom an OpenID provider vouches.
+    assume_role_with_web_identity = "sts:AssumeRoleWithWebIdentity";
+    /// Temporary credentials of a user's own; forbids only.
+    get_session_token = "sts:GetSessionToken";
     /// Storing a role for a service to use.
     pass_role = "iam:PassRole";
     /// Making a policy set the active one.
@@ -102,12 +106,12 @@ impl Action {
 
     /// Whether the action needs no permit and can only be forbidden.
     pub(super) fn is_forbid_only(&self) -> bool {
-        &*self.0 == "codecommit:WritePath"
+        matches!(&*self.0, "codecommit:WritePath" | "sts:GetSessionToken")
     }
 
     /// Whether the action needs a trust permit even within one account.
     pub(super) fn always_needs_trust(&self) -> bool {
-        &*self.0 == "sts:AssumeRole"
+        matches!(&*self.0, "sts:AssumeRole" | "sts:AssumeRoleWithWebIdentity")
     }
 
     /// Whether the action writes a ref: it is in `codecommit:ChangeRef`.

@@ -370,7 +370,8 @@ impl ParsedPolicy {
                 }
             }
             Layer::Trust(account) => {
-                let only_roles = matches!(self.policy.action_constraint(), ActionConstraint::Eq(action) if action == action_uid("sts:AssumeRole"));
+                let only_roles = matches!(self.policy.action_constraint(), ActionConstraint::Eq(action)
+                    if [action_uid("sts:AssumeRole"), action_uid("sts:AssumeRoleWithWebIdentity")].contains(&action));
                 match scope_principal {
                     None => findings.problems.push(
                         self.problem("a trust policy names whom it trusts")
@@ -378,7 +379,7 @@ impl ParsedPolicy {
                     ),
                     Some(principal) if is_of_account(&principal, account) && !only_roles => findings.problems.push(
                         self.problem(format!("`{principal}` is of account `{account}` itself")).expecting(format!(
-                            "what the account's own people may do stands in `{account}/`, only `sts:AssumeRole` needs trust within an account"
+                            "what the account's own people may do stands in `{account}/`, only taking roles needs trust within an account"
                         )),
                     ),
                     Some(_) => {}

@@ -13,6 +13,7 @@ use cedar_policy_core::entities::{self, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::extensions::Extensions;
 use unicode_normalization::UnicodeNormalization;
 
+use super::named::{NamedFacts, NamedKind};
 use crate::names::{AccountId, PrincipalName, RefName, RepositoryName};
 
 /// Tags: keys and values, as set on users, roles, sessions and repositories.
@@ -27,6 +28,36 @@ pub enum PrincipalFacts {
     Session(Box<SessionFacts>),
     /// A service of this program, such as `codebuild.amazonaws.com`; it belongs to no account.
     Service(String),
+    /// Somebody for whom an OpenID provider vouches; belongs to no account.
+    WebIdentity(Box<WebIdentityFacts>),
+}
+
+/// What an OpenID provider says of somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebIdentityFacts {
+    /// The account in which the provider is registered.
+    pub account: AccountId,
+    /// The issuer's URL without `https://`.
+    pub issuer: String,
+    /// `sub`.
+    pub subject: String,
+    /// The one of `aud` that the provider is registered with.
+    pub audience: String,
+    /// `azp`.
+    pub authorized_party: Option<String>,
+    /// The provider's tags.
+    pub provider_tags: Tags,
+    /// The other claims that are text.
+    pub claims: Tags,
+}
+
+/// A group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupFacts {
+    /// The group's account.
+    pub account: AccountId,
+    /// The group's name.
+    pub name: PrincipalName,
 }
 
 /// A user and the groups that the user is in.
@@ -85,6 +116,12 @@ pub enum ResourceFacts {
     Path(PathFacts),
     /// A role.
     Role(RoleFacts),
+    /// A user.
+    User(UserFacts),
+    /// A group.
+    Group(GroupFacts),
+    /// Anything that is known by its kind and name.
+    Named(NamedFacts),
 }
 
 /// A repository.
@@ -126,7 +163,7 @@ impl PrincipalFacts {
         match self {
             PrincipalFacts::User(user) => Some(&user.account),
             PrincipalFacts::Session(session) => Some(&session.role.account),
-            PrincipalFacts::Service(_) => None,
+            PrincipalFacts::Service(_) | PrincipalFacts::WebIdentity(_) => None,
         }
     }
 
@@ -140,6 +177,7 @@ impl PrincipalFacts {
             PrincipalFacts::User(user) => user.uid(),
             PrincipalFacts::Session(session) => session.uid(),
             PrincipalFacts::Service(name) => uid(&TYPES.service, encode_for_id(name.as_bytes())),
+            PrincipalFacts::WebIdentity(identity) => identity.uid(),
         }
     }
 
@@ -148,7 +186,37 @@ impl PrincipalFacts {
             PrincipalFacts::User(user) => user.collect(closure),
             PrincipalFacts::Session(session) => session.collect(closure),
             PrincipalFacts::Service(_) => closure.add(self.uid(), vec![], vec![], None),
+            PrincipalFacts::WebIdentity(identity) => identity.collect(closure),
         }
+    }
+}
+
+impl WebIdentityFacts {
+    fn uid(&self) -> EntityUid {
+        let (issuer, subject) = (encode_for_id(self.issuer.as_bytes()), encode_for_id(self.subject.as_bytes()));
+        uid(&TYPES.web_identity, format!("{}/{issuer}/{subject}", self.account))
+    }
+
+    fn collect(&self, closure: &mut Closure) {
+        let provider = NamedFacts {
+            kind: NamedKind::OidcProvider,
+            account: self.account.clone(),
+            name: vec![self.issuer.clone()],
+            tags: self.provider_tags.clone(),
+        };
+        provider.collect(closure);
+        let mut attributes =
+            vec![("issuer", text(&self.issuer)), ("subject", text(&self.subject)), ("audience", text(&self.audience))];
+        if let Some(party) = &self.authorized_party {
+            attributes.push(("authorizedParty", text(party)));
+        }
+        closure.add(self.uid(), vec![provider.uid()], attributes, Some(&self.claims));
+    }
+}
+
+impl GroupFacts {
+    fn uid(&self) -> EntityUid {
+        uid(&TYPES.group, format!("{}/{}", self.account, self.name))
     }
 }
 
@@ -216,6 +284,9 @@ impl ResourceFacts {
             ResourceFacts::Ref(reference) => &reference.repository.account,
             ResourceFacts::Path(path) => &path.repository.account,
             ResourceFacts::Role(role) => &role.account,
+            ResourceFacts::User(user) => &user.account,
+            ResourceFacts::Group(group) => &group.account,
+            ResourceFacts::Named(named) => &named.account,
         }
     }
 
@@ -231,6 +302,9 @@ impl ResourceFacts {
             ResourceFacts::Ref(reference) => reference.repository.ref_uid(&reference.name),
             ResourceFacts::Path(path) => path.repository.below(&TYPES.path, &path.path),
             ResourceFacts::Role(role) => role.uid(),
+            ResourceFacts::User(user) => user.uid(),
+            ResourceFacts::Group(group) => group.uid(),
+            ResourceFacts::Named(named) => named.uid(),
         }
     }
 
@@ -250,20 +324,36 @@ impl ResourceFacts {
                 closure.add(self.uid(), parents, attributes, None);
             }
             ResourceFacts::Role(role) => role.collect(closure),
+            ResourceFacts::User(user) => user.collect(closure),
+            ResourceFacts::Group(group) => {
+                let account = account_uid(&group.account);
+                closure.add(account.clone(), vec![], vec![], None);
+                closure.add(group.uid(), vec![account], vec![], None);
+            }
+            ResourceFacts::Named(named) => named.collect(closure),
         }
     }
 
     /// Why the facts cannot be decided about, if they cannot: a path so deep that its ancestors alone would fill memory.
     pub(super) fn over_limit(&self) -> Option<String> {
-        let ResourceFacts::Path(path) = self else { return None };
-        let depth = path.path.iter().filter(|byte| **byte == b'/').count();
-        if path.path.len() > MAX_PATH_BYTES || depth > MAX_PATH_DEPTH {
-            return Some(format!(
-                "a path of {} bytes in {depth} folders is over the limits of {MAX_PATH_BYTES} and {MAX_PATH_DEPTH}",
-                path.path.len()
-            ));
+        let named = |what: &str, n_bytes: usize, depth: usize| {
+            (n_bytes > MAX_PATH_BYTES || depth > MAX_PATH_DEPTH).then(|| {
+                format!(
+                    "{what} of {n_bytes} bytes in {depth} folders is over the limits of {MAX_PATH_BYTES} and {MAX_PATH_DEPTH}"
+                )
+            })
+        };
+        match self {
+            ResourceFacts::Path(path) => {
+                let depth = path.path.iter().filter(|byte| **byte == b'/').count();
+                named("a path", path.path.len(), depth)
+            }
+            ResourceFacts::Named(facts) => {
+                let depth = facts.name.iter().map(|part| part.matches('/').count()).sum();
+                named("a name", facts.name.iter().map(String::len).sum(), depth)
+            }
+            _ => None,
         }
-        None
     }
 }
 
@@ -428,6 +518,13 @@ pub(super) fn service_uid(service: &str) -> EntityUid {
     uid(&TYPES.service, encode_for_id(service.as_bytes()))
 }
 
+/// Puts tags that came with a request into `closure`, under an id that says which they are.
+pub(super) fn tag_set(which: &str, tags: &Tags, closure: &mut Closure) -> RestrictedExpression {
+    let uid = uid(&TYPES.tag_set, which);
+    closure.add(uid.clone(), vec![], vec![], Some(tags));
+    RestrictedExpression::new_entity_uid(uid)
+}
+
 /// `KIND::"ID"`, for the kinds that policies are attached to.
 pub(super) fn named_uid(kind: &str, id: &str) -> EntityUid {
     let kind = match kind {
@@ -453,6 +550,8 @@ struct Types {
     role: EntityTypeName,
     session: EntityTypeName,
     service: EntityTypeName,
+    web_identity: EntityTypeName,
+    tag_set: EntityTypeName,
     repository: EntityTypeName,
     reference: EntityTypeName,
     path: EntityTypeName,
@@ -467,6 +566,8 @@ static TYPES: LazyLock<Types> = LazyLock::new(|| {
         role: named("Role"),
         session: named("Session"),
         service: named("Service"),
+        web_identity: named("WebIdentity"),
+        tag_set: named("TagSet"),
         repository: named("Repository"),
         reference: named("Ref"),
         path: named("Path"),

@@ -4,6 +4,7 @@
 use cedar_policy::EntityUid;
 
 use super::entities::encode_for_id;
+use super::named::NamedKind;
 use crate::names::{AccountId, PrincipalName, RefName, RepositoryName};
 
 /// What exists, as far as policies can name it. Names are compared exactly, case included: ids are.
@@ -70,7 +71,10 @@ pub(super) fn check(uid: &EntityUid, known: &dyn KnownNames) -> Option<BadId> {
         "Repository" => repository(id, known, "Repository::\"111111111111/NAME\"").map(drop),
         "Ref" => reference(id, known),
         "Path" => path(id, known),
-        _ => Ok(()),
+        kind => match NamedKind::of_type(kind) {
+            Some(kind) => of_kind(kind, id, known),
+            None => Ok(()),
+        },
     };
     result.err()
 }
@@ -97,6 +101,23 @@ fn named(
         return Err(BadId::Unknown(format!("{what} `{name}` in account `{owner}`")));
     }
     Ok(())
+}
+
+/// Of things of later services only the shape of the id can be wrong, and their account.
+fn of_kind(kind: NamedKind, id: &str, known: &dyn KnownNames) -> Result<(), BadId> {
+    let shape = match kind.n_parts() {
+        1 => "`\"111111111111/NAME\"`",
+        2 => "`\"111111111111/NAME/NAME\"`",
+        _ => "`\"111111111111/NAME/NAME/NAME\"`",
+    };
+    let (owner, name) = id.split_once('/').ok_or(BadId::Malformed(shape))?;
+    account(owner, known).map_err(|bad| reshape(bad, shape))?;
+    if kind.name_of_id(name).is_some() { Ok(()) } else { Err(BadId::Malformed(shape)) }
+}
+
+/// The bytes of one part of an id, in which a slash is written `%2f` if another part follows.
+pub(super) fn decode_id_part(part: &str) -> Option<Vec<u8>> {
+    decode_id(&part.replace("%2f", "/"))
 }
 
 fn session(id: &str, known: &dyn KnownNames) -> Result<(), BadId> {
@@ -213,6 +234,10 @@ mod tests {
             "Ref::\"111111111111/shop/refs\"",
             "Path::\"111111111111/shop/infra/50%25\"",
             "Service::\"codebuild.amazonaws.com\"",
+            "Key::\"111111111111/b1\"",
+            "Stage::\"111111111111/a%2fb/Production\"",
+            "LogGroup::\"111111111111//aws/codebuild/shop\"",
+            "Object::\"111111111111/artifacts/shop/1.zip\"",
         ] {
             assert_eq!(check(fine), None, "{fine}");
         }
@@ -230,12 +255,18 @@ mod tests {
             "Ref::\"111111111111/shop/refs/heads/x*\"",
             "Path::\"111111111111/shop/infra/\"",
             "Path::\"111111111111/shop//infra\"",
+            "Key::\"b1\"",
+            "Key::\"111111111111/\"",
+            "Key::\"111111111111/50%\"",
+            "Stage::\"111111111111/shop\"",
+            "Stage::\"111111111111//Production\"",
         ] {
             assert!(matches!(check(malformed), Some(BadId::Malformed(_))), "{malformed}");
         }
         // D7: a misspelled or deleted name.
         for unknown in [
             "Account::\"222222222222\"",
+            "Key::\"222222222222/b1\"",
             "User::\"111111111111/Alice\"",
             "User::\"222222222222/alice\"",
             "Group::\"111111111111/devlopers\"",

@@ -33,6 +33,7 @@ mod iam;
 mod index;
 mod known_names;
 mod matrix;
+mod named;
 mod naming;
 mod path_rules;
 mod problem;
@@ -51,14 +52,15 @@ pub use context::{
 };
 pub use decide::{Decision, DecisionRequest, Effect, Layer, LayerVerdict, PolicyMatch};
 pub use entities::{
-    PathFacts, PrincipalFacts, RefFacts, RepositoryFacts, ResourceFacts, RoleFacts, SessionFacts, Tags, UserFacts,
-    encode_for_id, folded_ref_name,
+    GroupFacts, PathFacts, PrincipalFacts, RefFacts, RepositoryFacts, ResourceFacts, RoleFacts, SessionFacts, Tags,
+    UserFacts, WebIdentityFacts, encode_for_id, folded_ref_name,
 };
 pub use explain::{Explanation, explain};
 pub use files::{FilesError, PolicyFiles};
 pub use iam::{IamImport, IamProblem, ImportFor, TranslatedPolicy, import_iam};
 pub use known_names::{EveryName, KnownNames};
 pub use matrix::{Matrix, matrix, who_can};
+pub use named::{NamedFacts, NamedKind};
 pub use path_rules::PathRules;
 pub use problem::Problem;
 pub use record::{DecisionRecord, EncodedRecord, RecordError};

@@ -138,6 +138,7 @@ fn starter_matrix() {
     ];
     let shop = ResourceFacts::Repository(repository(HOME, "shop"));
     let home = ResourceFacts::Account(account(HOME));
+    let somebody = ResourceFacts::User(user_facts(HOME, "new", &[]));
     let mut questions: Vec<(String, String, ResourceFacts, ContextFacts)> = Vec::new();
     for (action, resource) in [
         ("codecommit:GetRepository", &shop),
@@ -148,7 +149,7 @@ fn starter_matrix() {
         ("codecommit:UpdateDefaultBranch", &shop),
         ("codecommit:ImportRepository", &shop),
         ("codecommit:CreatePullRequest", &shop),
-        ("iam:CreateUser", &home),
+        ("iam:CreateUser", &somebody),
         ("lockgate:ApplyPolicy", &home),
         ("lockgate:ReadPolicy", &home),
     ] {
@@ -159,7 +160,8 @@ fn starter_matrix() {
         external_id: None,
         source_identity: None,
         source_arn: None,
-        session_tag_keys: BTreeSet::new(),
+        session_tags: Tags::new(),
+        transitive_tag_keys: BTreeSet::new(),
     });
     let assume_role = "sts:AssumeRole".to_owned();
     questions.push((assume_role.clone(), assume_role, ResourceFacts::Role(role(HOME, "deployer")), assume));
@@ -367,7 +369,8 @@ fn layers_truth_table() {
                             external_id: None,
                             source_identity: None,
                             source_arn: None,
-                            session_tag_keys: BTreeSet::new(),
+                            session_tags: Tags::new(),
+                            transitive_tag_keys: BTreeSet::new(),
                         }),
                     ),
                     _ => (ResourceFacts::Repository(repository(HOME, "shop")), ContextFacts::Plain),
@@ -395,7 +398,8 @@ fn services_need_trust_alone() {
             external_id: None,
             source_identity: None,
             source_arn: source_arn.map(str::to_owned),
-            session_tag_keys: BTreeSet::new(),
+            session_tags: Tags::new(),
+            transitive_tag_keys: BTreeSet::new(),
         })
     };
     let builder = ResourceFacts::Role(role(HOME, "builder"));

@@ -7,20 +7,39 @@ use super::super::codec::Timestamp;
 use super::super::error::ApiError;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
+use super::asked::{self, asked, of_user};
 use super::users::find_user;
-use super::{Done, PageEnd, Paging, of_account};
+use super::{Done, PageEnd, Paging, principal_name};
 use crate::identity::{Credential, CredentialKind, User};
 use crate::names::escape_for_people;
 use crate::operations::authorize::Weight::{Read, Write};
+use crate::policy::ResourceFacts;
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
-    all.add(iam, "CreateAccessKey", "iam:CreateAccessKey", Write, of_account, create)?;
-    all.add(iam, "ListAccessKeys", "iam:ListAccessKeys", Read, of_account, list)?;
-    all.add(iam, "UpdateAccessKey", "iam:UpdateAccessKey", Write, of_account, update)?;
-    all.add(iam, "DeleteAccessKey", "iam:DeleteAccessKey", Write, of_account, delete)?;
-    all.add(iam, "GetAccessKeyLastUsed", "iam:GetAccessKeyLastUsed", Read, of_account, last_used)
+    all.add(iam, "CreateAccessKey", "iam:CreateAccessKey", Write, of_user, create)?;
+    all.add(iam, "ListAccessKeys", "iam:ListAccessKeys", Read, of_user, list)?;
+    all.add(iam, "UpdateAccessKey", "iam:UpdateAccessKey", Write, of_user, update)?;
+    all.add(iam, "DeleteAccessKey", "iam:DeleteAccessKey", Write, of_user, delete)?;
+    all.add(iam, "GetAccessKeyLastUsed", "iam:GetAccessKeyLastUsed", Read, of_keys_user, last_used)
 }
+
+asked!(maybe user: MaybeUser, ListKeys, UpdateKey, DeleteKey);
+
+/// The user whose key it is. Of a key that nobody has, a user that is not: who may ask about all users is told that there is none.
+fn of_keys_user(call: &Call<'_>, input: &NamedKey) -> Result<ResourceFacts, ApiError> {
+    match user_of_key(call, &input.access_key_id) {
+        Some(user) => Ok(asked::user(call, &user.name)),
+        None => Ok(asked::user(call, &principal_name("userName", NOBODY)?)),
+    }
+}
+
+fn user_of_key<'a>(call: &'a Call<'_>, id: &str) -> Option<&'a User> {
+    let has_it = |user: &&User| call.directory.credentials(user).any(|key| key.id == id && is_access_key(&key.kind));
+    call.directory.users(call.account()).find(has_it)
+}
+
+const NOBODY: &str = "nobody";
 
 /// `Active` or `Inactive`.
 pub(super) fn status(active: bool) -> &'static str {
@@ -178,10 +197,7 @@ struct LastUse {
 }
 
 fn last_used(call: &Call<'_>, input: NamedKey) -> Result<LastUsed, ApiError> {
-    let user = call.directory.users(call.account()).find(|user| {
-        call.directory.credentials(user).any(|key| key.id == input.access_key_id && is_access_key(&key.kind))
-    });
-    let Some(user) = user else {
+    let Some(user) = user_of_key(call, &input.access_key_id) else {
         let shown = escape_for_people(input.access_key_id.as_bytes(), 32);
         return Err(ApiError::client("AccessDenied", 403, format!("there is no access key {shown} in this account")));
     };

@@ -7,20 +7,38 @@ use super::super::codec::{Blob, Timestamp};
 use super::super::error::ApiError;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
+use super::asked::{self, asked, of_account, of_user};
 use super::users::{UserShape, find_user};
-use super::{Done, PageEnd, Paging, check_path, of_account, policy_name};
+use super::{Done, PageEnd, Paging, check_path, policy_name};
 use crate::identity::MfaDevice;
 use crate::operations::authorize::Weight::{Read, Write};
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
-    all.add(iam, "CreateVirtualMFADevice", "iam:CreateVirtualMFADevice", Write, of_account, create)?;
-    all.add(iam, "EnableMFADevice", "iam:EnableMFADevice", Write, of_account, enable)?;
-    all.add(iam, "DeactivateMFADevice", "iam:DeactivateMFADevice", Write, of_account, deactivate)?;
-    all.add(iam, "DeleteVirtualMFADevice", "iam:DeleteVirtualMFADevice", Write, of_account, delete)?;
-    all.add(iam, "ListMFADevices", "iam:ListMFADevices", Read, of_account, list)?;
+    all.add(
+        iam,
+        "CreateVirtualMFADevice",
+        "iam:CreateVirtualMFADevice",
+        Write,
+        |call, input: &Create| asked::device(call, &input.name),
+        create,
+    )?;
+    all.add(iam, "EnableMFADevice", "iam:EnableMFADevice", Write, of_user, enable)?;
+    all.add(iam, "DeactivateMFADevice", "iam:DeactivateMFADevice", Write, of_user, deactivate)?;
+    all.add(
+        iam,
+        "DeleteVirtualMFADevice",
+        "iam:DeleteVirtualMFADevice",
+        Write,
+        |call, input: &Named| asked::device(call, &input.serial_number),
+        delete,
+    )?;
+    all.add(iam, "ListMFADevices", "iam:ListMFADevices", Read, of_user, list)?;
     all.add(iam, "ListVirtualMFADevices", "iam:ListVirtualMFADevices", Read, of_account, list_virtual)
 }
+
+asked!(user: Enable);
+asked!(maybe user: Named, List);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

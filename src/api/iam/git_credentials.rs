@@ -7,9 +7,10 @@ use super::super::codec::Timestamp;
 use super::super::error::ApiError;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
+use super::Done;
 use super::access_keys::{find_credential, is_active, status};
+use super::asked::{asked, of_user};
 use super::users::find_user;
-use super::{Done, of_account};
 use crate::identity::{Credential, CredentialKind, NewGitCredential, User};
 use crate::operations::authorize::Weight::{Read, Write};
 
@@ -18,14 +19,17 @@ const SERVICE: &str = "codecommit.amazonaws.com";
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
     let (create_name, reset_name) = ("iam:CreateServiceSpecificCredential", "iam:ResetServiceSpecificCredential");
-    all.add(iam, "CreateServiceSpecificCredential", create_name, Write, of_account, create)?;
+    all.add(iam, "CreateServiceSpecificCredential", create_name, Write, of_user, create)?;
     let list_name = "iam:ListServiceSpecificCredentials";
-    all.add(iam, "ListServiceSpecificCredentials", list_name, Read, of_account, list)?;
-    all.add(iam, "ResetServiceSpecificCredential", reset_name, Write, of_account, reset)?;
+    all.add(iam, "ListServiceSpecificCredentials", list_name, Read, of_user, list)?;
+    all.add(iam, "ResetServiceSpecificCredential", reset_name, Write, of_user, reset)?;
     let (update_name, delete_name) = ("iam:UpdateServiceSpecificCredential", "iam:DeleteServiceSpecificCredential");
-    all.add(iam, "UpdateServiceSpecificCredential", update_name, Write, of_account, update)?;
-    all.add(iam, "DeleteServiceSpecificCredential", delete_name, Write, of_account, delete)
+    all.add(iam, "UpdateServiceSpecificCredential", update_name, Write, of_user, update)?;
+    all.add(iam, "DeleteServiceSpecificCredential", delete_name, Write, of_user, delete)
 }
+
+asked!(user: Create);
+asked!(maybe user: List, Named);
 
 fn is_git(kind: &CredentialKind) -> bool {
     matches!(kind, CredentialKind::Git { .. })

@@ -7,21 +7,25 @@ use super::super::error::ApiError;
 use super::super::iam_ids::group_id;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
+use super::asked::{asked, of_account, of_group, of_user};
 use super::users::{UserShape, find_user};
-use super::{Done, PageEnd, Paging, check_path, of_account, principal_name};
+use super::{Done, PageEnd, Paging, check_path, principal_name};
 use crate::identity::Group;
 use crate::operations::authorize::Weight::{Read, Write};
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
-    all.add(iam, "CreateGroup", "iam:CreateGroup", Write, of_account, create_group)?;
-    all.add(iam, "GetGroup", "iam:GetGroup", Read, of_account, get_group)?;
+    all.add(iam, "CreateGroup", "iam:CreateGroup", Write, of_group, create_group)?;
+    all.add(iam, "GetGroup", "iam:GetGroup", Read, of_group, get_group)?;
     all.add(iam, "ListGroups", "iam:ListGroups", Read, of_account, list_groups)?;
-    all.add(iam, "DeleteGroup", "iam:DeleteGroup", Write, of_account, delete_group)?;
-    all.add(iam, "AddUserToGroup", "iam:AddUserToGroup", Write, of_account, add_user)?;
-    all.add(iam, "RemoveUserFromGroup", "iam:RemoveUserFromGroup", Write, of_account, remove_user)?;
-    all.add(iam, "ListGroupsForUser", "iam:ListGroupsForUser", Read, of_account, list_groups_for_user)
+    all.add(iam, "DeleteGroup", "iam:DeleteGroup", Write, of_group, delete_group)?;
+    all.add(iam, "AddUserToGroup", "iam:AddUserToGroup", Write, of_group, add_user)?;
+    all.add(iam, "RemoveUserFromGroup", "iam:RemoveUserFromGroup", Write, of_group, remove_user)?;
+    all.add(iam, "ListGroupsForUser", "iam:ListGroupsForUser", Read, of_user, list_groups_for_user)
 }
+
+asked!(group: CreateGroup, GetGroup, NamedGroup, Membership);
+asked!(user: ListGroupsForUser);
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -3,6 +3,7 @@
 //! Paths are `/` here, and other ones are refused: a name is unique within its account.
 
 mod access_keys;
+mod asked;
 mod devices;
 mod git_credentials;
 mod groups;
@@ -18,7 +19,6 @@ use super::error::ApiError;
 use super::operation::{Call, NotRegistered, Operations};
 use crate::identity::Principal;
 use crate::names::{PolicyName, PrincipalName};
-use crate::policy::ResourceFacts;
 
 /// Adds the operations.
 pub fn register(all: &mut Operations) -> Result<(), NotRegistered> {
@@ -31,11 +31,6 @@ pub fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     ssh_keys::register(all)?;
     devices::register(all)?;
     providers::register(all)
-}
-
-/// IAM's operations are asked of the caller's account.
-fn of_account<I>(call: &Call<'_>, _: &I) -> Result<ResourceFacts, ApiError> {
-    Ok(ResourceFacts::Account(call.account().clone()))
 }
 
 #[derive(Serialize)]

@@ -9,46 +9,103 @@ use super::super::iam_ids::policy_id;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
 use super::super::sts::{Tag, parse_policy_arn};
+use super::asked::{self, asked, of_account, of_policy};
 use super::users::{find_user, tags, with_more_tags};
-use super::{Done, PageEnd, Paging, check_path, of_account, policy_name, principal_name};
+use super::{Done, PageEnd, Paging, check_path, policy_name, principal_name};
 use crate::identity::{HeldPolicies, Holder, ManagedPolicy, NameKind, PolicyVersion};
 use crate::names::PolicyName;
 use crate::operations::authorize::Weight::{Read, Write};
+use crate::policy::ResourceFacts;
 use crate::policy::{AttachedDocument, AttachedTo};
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
-    all.add(iam, "CreatePolicy", "iam:CreatePolicy", Write, of_account, create_policy)?;
-    all.add(iam, "GetPolicy", "iam:GetPolicy", Read, of_account, get_policy)?;
+    all.add(
+        iam,
+        "CreatePolicy",
+        "iam:CreatePolicy",
+        Write,
+        |call, input: &CreatePolicy| asked::managed_policy(call, &input.policy_name),
+        create_policy,
+    )?;
+    all.add(iam, "GetPolicy", "iam:GetPolicy", Read, of_policy, get_policy)?;
     all.add(iam, "ListPolicies", "iam:ListPolicies", Read, of_account, list_policies)?;
-    all.add(iam, "DeletePolicy", "iam:DeletePolicy", Write, of_account, delete_policy)?;
-    all.add(iam, "CreatePolicyVersion", "iam:CreatePolicyVersion", Write, of_account, create_version)?;
-    all.add(iam, "GetPolicyVersion", "iam:GetPolicyVersion", Read, of_account, get_version)?;
-    all.add(iam, "ListPolicyVersions", "iam:ListPolicyVersions", Read, of_account, list_versions)?;
-    all.add(iam, "DeletePolicyVersion", "iam:DeletePolicyVersion", Write, of_account, delete_version)?;
-    all.add(iam, "SetDefaultPolicyVersion", "iam:SetDefaultPolicyVersion", Write, of_account, set_default)?;
-    all.add(iam, "ListEntitiesForPolicy", "iam:ListEntitiesForPolicy", Read, of_account, list_entities)?;
-    all.add(iam, "AttachUserPolicy", "iam:AttachUserPolicy", Write, of_account, attach)?;
-    all.add(iam, "AttachGroupPolicy", "iam:AttachGroupPolicy", Write, of_account, attach)?;
-    all.add(iam, "AttachRolePolicy", "iam:AttachRolePolicy", Write, of_account, attach)?;
-    all.add(iam, "DetachUserPolicy", "iam:DetachUserPolicy", Write, of_account, detach)?;
-    all.add(iam, "DetachGroupPolicy", "iam:DetachGroupPolicy", Write, of_account, detach)?;
-    all.add(iam, "DetachRolePolicy", "iam:DetachRolePolicy", Write, of_account, detach)?;
-    all.add(iam, "ListAttachedUserPolicies", "iam:ListAttachedUserPolicies", Read, of_account, list_attached)?;
-    all.add(iam, "ListAttachedGroupPolicies", "iam:ListAttachedGroupPolicies", Read, of_account, list_attached)?;
-    all.add(iam, "ListAttachedRolePolicies", "iam:ListAttachedRolePolicies", Read, of_account, list_attached)?;
-    all.add(iam, "PutUserPolicy", "iam:PutUserPolicy", Write, of_account, put)?;
-    all.add(iam, "PutGroupPolicy", "iam:PutGroupPolicy", Write, of_account, put)?;
-    all.add(iam, "PutRolePolicy", "iam:PutRolePolicy", Write, of_account, put)?;
-    all.add(iam, "GetUserPolicy", "iam:GetUserPolicy", Read, of_account, get)?;
-    all.add(iam, "GetGroupPolicy", "iam:GetGroupPolicy", Read, of_account, get)?;
-    all.add(iam, "GetRolePolicy", "iam:GetRolePolicy", Read, of_account, get)?;
-    all.add(iam, "ListUserPolicies", "iam:ListUserPolicies", Read, of_account, list)?;
-    all.add(iam, "ListGroupPolicies", "iam:ListGroupPolicies", Read, of_account, list)?;
-    all.add(iam, "ListRolePolicies", "iam:ListRolePolicies", Read, of_account, list)?;
-    all.add(iam, "DeleteUserPolicy", "iam:DeleteUserPolicy", Write, of_account, delete)?;
-    all.add(iam, "DeleteGroupPolicy", "iam:DeleteGroupPolicy", Write, of_account, delete)?;
-    all.add(iam, "DeleteRolePolicy", "iam:DeleteRolePolicy", Write, of_account, delete)
+    all.add(iam, "DeletePolicy", "iam:DeletePolicy", Write, of_policy, delete_policy)?;
+    all.add(iam, "CreatePolicyVersion", "iam:CreatePolicyVersion", Write, of_policy, create_version)?;
+    all.add(iam, "GetPolicyVersion", "iam:GetPolicyVersion", Read, of_policy, get_version)?;
+    all.add(iam, "ListPolicyVersions", "iam:ListPolicyVersions", Read, of_policy, list_versions)?;
+    all.add(iam, "DeletePolicyVersion", "iam:DeletePolicyVersion", Write, of_policy, delete_version)?;
+    all.add(iam, "SetDefaultPolicyVersion", "iam:SetDefaultPolicyVersion", Write, of_policy, set_default)?;
+    all.add(iam, "ListEntitiesForPolicy", "iam:ListEntitiesForPolicy", Read, of_policy, list_entities)?;
+    all.add(iam, "AttachUserPolicy", "iam:AttachUserPolicy", Write, of_user, attach)?;
+    all.add(iam, "AttachGroupPolicy", "iam:AttachGroupPolicy", Write, of_group, attach)?;
+    all.add(iam, "AttachRolePolicy", "iam:AttachRolePolicy", Write, of_role, attach)?;
+    all.add(iam, "DetachUserPolicy", "iam:DetachUserPolicy", Write, of_user, detach)?;
+    all.add(iam, "DetachGroupPolicy", "iam:DetachGroupPolicy", Write, of_group, detach)?;
+    all.add(iam, "DetachRolePolicy", "iam:DetachRolePolicy", Write, of_role, detach)?;
+    all.add(iam, "ListAttachedUserPolicies", "iam:ListAttachedUserPolicies", Read, of_user, list_attached)?;
+    all.add(iam, "ListAttachedGroupPolicies", "iam:ListAttachedGroupPolicies", Read, of_group, list_attached)?;
+    all.add(iam, "ListAttachedRolePolicies", "iam:ListAttachedRolePolicies", Read, of_role, list_attached)?;
+    all.add(iam, "PutUserPolicy", "iam:PutUserPolicy", Write, of_user, put)?;
+    all.add(iam, "PutGroupPolicy", "iam:PutGroupPolicy", Write, of_group, put)?;
+    all.add(iam, "PutRolePolicy", "iam:PutRolePolicy", Write, of_role, put)?;
+    all.add(iam, "GetUserPolicy", "iam:GetUserPolicy", Read, of_user, get)?;
+    all.add(iam, "GetGroupPolicy", "iam:GetGroupPolicy", Read, of_group, get)?;
+    all.add(iam, "GetRolePolicy", "iam:GetRolePolicy", Read, of_role, get)?;
+    all.add(iam, "ListUserPolicies", "iam:ListUserPolicies", Read, of_user, list)?;
+    all.add(iam, "ListGroupPolicies", "iam:ListGroupPolicies", Read, of_group, list)?;
+    all.add(iam, "ListRolePolicies", "iam:ListRolePolicies", Read, of_role, list)?;
+    all.add(iam, "DeleteUserPolicy", "iam:DeleteUserPolicy", Write, of_user, delete)?;
+    all.add(iam, "DeleteGroupPolicy", "iam:DeleteGroupPolicy", Write, of_group, delete)?;
+    all.add(iam, "DeleteRolePolicy", "iam:DeleteRolePolicy", Write, of_role, delete)
+}
+
+asked!(policy: NamedPolicy, CreateVersion, NamedVersion, ListVersions);
+
+/// A call about the policies that somebody has; the operation says which of the names it reads.
+trait OfWhom {
+    fn whom(&self) -> &Whom;
+}
+
+impl OfWhom for Attachment {
+    fn whom(&self) -> &Whom {
+        &self.whom
+    }
+}
+
+impl OfWhom for ListOf {
+    fn whom(&self) -> &Whom {
+        &self.whom
+    }
+}
+
+impl OfWhom for Inline {
+    fn whom(&self) -> &Whom {
+        &self.whom
+    }
+}
+
+/// INVARIANT: an operation on users is asked of the user that it changes: with another name besides it is refused, here and by
+/// [`Whom::find`].
+fn of_user<I: OfWhom>(call: &Call<'_>, input: &I) -> Result<ResourceFacts, ApiError> {
+    match (&input.whom().user_name, &input.whom().group_name, &input.whom().role_name) {
+        (Some(name), None, None) => Ok(asked::user(call, &principal_name("userName", name)?)),
+        _ => Err(ApiError::validation("UserName is expected, and neither GroupName nor RoleName")),
+    }
+}
+
+fn of_group<I: OfWhom>(call: &Call<'_>, input: &I) -> Result<ResourceFacts, ApiError> {
+    match (&input.whom().user_name, &input.whom().group_name, &input.whom().role_name) {
+        (None, Some(name), None) => asked::group(call, name),
+        _ => Err(ApiError::validation("GroupName is expected, and neither UserName nor RoleName")),
+    }
+}
+
+fn of_role<I: OfWhom>(call: &Call<'_>, input: &I) -> Result<ResourceFacts, ApiError> {
+    match (&input.whom().user_name, &input.whom().group_name, &input.whom().role_name) {
+        (None, None, Some(name)) => asked::role(call, name),
+        _ => Err(ApiError::validation("RoleName is expected, and neither UserName nor GroupName")),
+    }
 }
 
 /// A document as IAM gives it back: percent-encoded as RFC 3986 says.

@@ -9,18 +9,35 @@ use super::super::error::ApiError;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
 use super::super::sts::Tag;
+use super::Done;
+use super::asked::{self, of_account};
 use super::users::{tags, with_more_tags};
-use super::{Done, of_account};
 use crate::identity::OidcProvider;
 use crate::names::escape_for_people;
 use crate::operations::authorize::Weight::{Read, Write};
+use crate::policy::ResourceFacts;
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
-    all.add(iam, "CreateOpenIDConnectProvider", "iam:CreateOpenIDConnectProvider", Write, of_account, create)?;
-    all.add(iam, "GetOpenIDConnectProvider", "iam:GetOpenIDConnectProvider", Read, of_account, get)?;
+    all.add(
+        iam,
+        "CreateOpenIDConnectProvider",
+        "iam:CreateOpenIDConnectProvider",
+        Write,
+        |call, input: &Create| Ok(asked::provider(call, &issuer_of(&input.url)?)),
+        create,
+    )?;
+    all.add(iam, "GetOpenIDConnectProvider", "iam:GetOpenIDConnectProvider", Read, of_provider, get)?;
     all.add(iam, "ListOpenIDConnectProviders", "iam:ListOpenIDConnectProviders", Read, of_account, list)?;
-    all.add(iam, "DeleteOpenIDConnectProvider", "iam:DeleteOpenIDConnectProvider", Write, of_account, delete)
+    all.add(iam, "DeleteOpenIDConnectProvider", "iam:DeleteOpenIDConnectProvider", Write, of_provider, delete)
+}
+
+fn of_provider(call: &Call<'_>, input: &Named) -> Result<ResourceFacts, ApiError> {
+    let prefix = format!("arn:aws:iam::{}:oidc-provider/", call.account());
+    match input.arn.strip_prefix(&prefix).filter(|issuer| (1..=255).contains(&issuer.len())) {
+        Some(issuer) => Ok(asked::provider(call, issuer)),
+        None => Err(ApiError::validation(format!("OpenIDConnectProviderArn: `{prefix}HOST` is expected"))),
+    }
 }
 
 /// `https://HOST[:PORT][/PATH]` without its beginning and a slash at the end; nothing that a URL could hold besides.

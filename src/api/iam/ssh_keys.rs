@@ -7,19 +7,23 @@ use super::super::error::ApiError;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
 use super::access_keys::{find_credential, is_active, status};
+use super::asked::{asked, of_user};
 use super::users::find_user;
-use super::{Done, PageEnd, Paging, of_account};
+use super::{Done, PageEnd, Paging};
 use crate::identity::{Credential, CredentialKind, User};
 use crate::operations::authorize::Weight::{Read, Write};
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
-    all.add(iam, "UploadSSHPublicKey", "iam:UploadSSHPublicKey", Write, of_account, upload)?;
-    all.add(iam, "GetSSHPublicKey", "iam:GetSSHPublicKey", Read, of_account, get)?;
-    all.add(iam, "ListSSHPublicKeys", "iam:ListSSHPublicKeys", Read, of_account, list)?;
-    all.add(iam, "UpdateSSHPublicKey", "iam:UpdateSSHPublicKey", Write, of_account, update)?;
-    all.add(iam, "DeleteSSHPublicKey", "iam:DeleteSSHPublicKey", Write, of_account, delete)
+    all.add(iam, "UploadSSHPublicKey", "iam:UploadSSHPublicKey", Write, of_user, upload)?;
+    all.add(iam, "GetSSHPublicKey", "iam:GetSSHPublicKey", Read, of_user, get)?;
+    all.add(iam, "ListSSHPublicKeys", "iam:ListSSHPublicKeys", Read, of_user, list)?;
+    all.add(iam, "UpdateSSHPublicKey", "iam:UpdateSSHPublicKey", Write, of_user, update)?;
+    all.add(iam, "DeleteSSHPublicKey", "iam:DeleteSSHPublicKey", Write, of_user, delete)
 }
+
+asked!(user: Upload);
+asked!(maybe user: Named, List);
 
 fn is_ssh_key(kind: &CredentialKind) -> bool {
     matches!(kind, CredentialKind::SshKey { .. })

@@ -10,7 +10,8 @@ use super::super::iam_ids::user_id;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
 use super::super::sts::{Tag, tags_of};
-use super::{Done, PageEnd, Paging, check_path, of_account, principal_name, user_name};
+use super::asked::{asked, of_account, of_user};
+use super::{Done, PageEnd, Paging, check_path, principal_name, user_name};
 use crate::identity::{CredentialKind, User};
 use crate::operations::authorize::Weight::{Read, Write};
 
@@ -18,15 +19,18 @@ const MAX_TAGS: usize = 50;
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
-    all.add(iam, "CreateUser", "iam:CreateUser", Write, of_account, create_user)?;
-    all.add(iam, "GetUser", "iam:GetUser", Read, of_account, get_user)?;
+    all.add(iam, "CreateUser", "iam:CreateUser", Write, of_user, create_user)?;
+    all.add(iam, "GetUser", "iam:GetUser", Read, of_user, get_user)?;
     all.add(iam, "ListUsers", "iam:ListUsers", Read, of_account, list_users)?;
-    all.add(iam, "DeleteUser", "iam:DeleteUser", Write, of_account, delete_user)?;
-    all.add(iam, "TagUser", "iam:TagUser", Write, of_account, tag_user)?;
-    all.add(iam, "UntagUser", "iam:UntagUser", Write, of_account, untag_user)?;
-    all.add(iam, "ListUserTags", "iam:ListUserTags", Read, of_account, list_user_tags)?;
+    all.add(iam, "DeleteUser", "iam:DeleteUser", Write, of_user, delete_user)?;
+    all.add(iam, "TagUser", "iam:TagUser", Write, of_user, tag_user)?;
+    all.add(iam, "UntagUser", "iam:UntagUser", Write, of_user, untag_user)?;
+    all.add(iam, "ListUserTags", "iam:ListUserTags", Read, of_user, list_user_tags)?;
     all.add(iam, "GetAccountSummary", "iam:GetAccountSummary", Read, of_account, get_account_summary)
 }
+
+asked!(maybe user: MaybeUser);
+asked!(user: CreateUser, NamedUser, TagUser, UntagUser);
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]

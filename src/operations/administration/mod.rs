@@ -5,6 +5,7 @@ mod fsck;
 mod policy;
 mod policy_import;
 mod principals;
+mod question;
 mod repo;
 
 use std::path::Path;

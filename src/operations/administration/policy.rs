@@ -6,16 +6,15 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::question::{Question, everyone, parse_principal};
 use super::{AdminContext, chosen_account, failed, table, time};
-use crate::identity::Principal;
-use crate::names::{AccountId, PrincipalName, RefName, RepositoryName};
+use crate::names::{AccountId, RefName, RepositoryName};
 use crate::operations::admin::{AdminFailure, AdminReply, PolicyCommand};
-use crate::operations::authority::{principal_facts, repository_facts, role_facts};
+use crate::operations::authority::repository_facts;
 use crate::operations::policies::{Applied, compile};
 use crate::policy::{
-    Action, AssumeRoleFacts, ChangeKind, CompiledPolicies, ContextFacts, DecisionRecord, DecisionRequest, PolicyFiles,
-    PolicyText, PrincipalFacts, Problem, RefChangeFacts, RefFacts, RepositoryFacts, RequestFacts, ResourceFacts,
-    RoleFacts, SessionFacts, Transport, explain, matrix, who_can,
+    Action, ChangeKind, CompiledPolicies, ContextFacts, DecisionRecord, DecisionRequest, PolicyFiles, PolicyText,
+    PrincipalFacts, Problem, RefChangeFacts, RefFacts, RepositoryFacts, ResourceFacts, explain, matrix, who_can,
 };
 
 pub(super) fn run(
@@ -265,172 +264,6 @@ fn applied_reply(applied: Applied) -> Result<AdminReply, AdminFailure> {
         }
         Applied::Refused(problems) => refused(&problems),
     })
-}
-
-/// Something to ask about, for any principal.
-struct Question {
-    action: Action,
-    resource: ResourceFacts,
-    context: ContextFacts,
-    request: RequestFacts,
-}
-
-impl Question {
-    fn of(action: Action, resource: ResourceFacts, context: ContextFacts) -> Question {
-        let request = RequestFacts { time_ms: 0, source_ip: None, transport: Transport::Cli, mfa: false };
-        Question { action, resource, context, request }
-    }
-
-    fn parse(
-        ctx: &AdminContext<'_>,
-        account: Option<&AccountId>,
-        action: &str,
-        resource: &str,
-    ) -> Result<Question, AdminFailure> {
-        let action = Action::parse(action).map_err(|error| failed(&error))?;
-        let resource = parse_resource(ctx, account, resource)?;
-        let context = match &resource {
-            ResourceFacts::Ref(_) => ContextFacts::RefChange(RefChangeFacts::of_kind(ChangeKind::FastForward)),
-            ResourceFacts::Path(_) => ContextFacts::WritePath,
-            ResourceFacts::Role(_) if action.as_str() == "sts:AssumeRole" => {
-                ContextFacts::AssumeRole(AssumeRoleFacts {
-                    session_name: "explain".to_owned(),
-                    external_id: None,
-                    source_identity: None,
-                    source_arn: None,
-                    session_tag_keys: Default::default(),
-                })
-            }
-            _ => ContextFacts::Plain,
-        };
-        let mut question = Question::of(action, resource, context);
-        question.request.time_ms = ctx.store.clock().now_ms();
-        Ok(question)
-    }
-
-    fn request<'a>(&'a self, principal: &'a PrincipalFacts) -> DecisionRequest<'a> {
-        DecisionRequest {
-            id: Uuid::now_v7(),
-            principal,
-            action: &self.action,
-            resource: &self.resource,
-            request: &self.request,
-            context: &self.context,
-            extra_context: None,
-            session_policy: None,
-        }
-    }
-}
-
-/// All users of all accounts, by ARN, and all roles, as sessions named `explain`.
-fn everyone(ctx: &AdminContext<'_>) -> Vec<(String, PrincipalFacts)> {
-    let directory = ctx.identity.directory();
-    let users = directory.accounts().flat_map(|account| directory.users(&account.id));
-    let users = users.map(|user| {
-        let principal = Principal::User(crate::identity::UserPrincipal::new(user, None));
-        (principal.arn(), principal_facts(&directory, &principal))
-    });
-    let roles = directory.accounts().flat_map(|account| directory.roles(&account.id));
-    let roles = roles.filter_map(|role| {
-        let name = PrincipalName::parse("explain").ok()?;
-        Some((role.arn(), session_of(role, name)))
-    });
-    users.chain(roles).collect()
-}
-
-fn session_of(role: &crate::identity::Role, name: PrincipalName) -> PrincipalFacts {
-    PrincipalFacts::Session(Box::new(SessionFacts {
-        role: role_facts(role),
-        name,
-        source_identity: None,
-        original_user: None,
-        on_behalf_of: None,
-        tags: Default::default(),
-    }))
-}
-
-/// A user, a role (as its session `explain`), a session or a service, by ARN or as policies write it.
-fn parse_principal(ctx: &AdminContext<'_>, text: &str) -> Result<PrincipalFacts, AdminFailure> {
-    let quoted = |kind: &str| text.strip_prefix(kind)?.strip_prefix("::\"")?.strip_suffix('"');
-    if let Some(service) = quoted("Service").filter(|service| !service.is_empty()) {
-        return Ok(PrincipalFacts::Service(service.to_owned()));
-    }
-    let session = match text.splitn(6, ':').collect::<Vec<_>>()[..] {
-        ["arn", "aws", "sts", "", account, rest] => rest
-            .strip_prefix("assumed-role/")
-            .and_then(|rest| rest.split_once('/'))
-            .map(|(role, name)| (account, role, name)),
-        ["arn", "aws", "iam", "", account, rest] => rest.strip_prefix("role/").map(|role| (account, role, "explain")),
-        _ => quoted("Session").and_then(|id| {
-            let (account, rest) = id.split_once('/')?;
-            rest.split_once('/').map(|(role, name)| (account, role, name))
-        }),
-    };
-    if let Some((account, role, name)) = session {
-        let account = AccountId::parse(account).map_err(|error| failed(&error))?;
-        let role = PrincipalName::parse(role).map_err(|error| failed(&error))?;
-        let name = PrincipalName::parse(name).map_err(|error| failed(&error))?;
-        let directory = ctx.identity.directory();
-        let found = directory.role(&account, &role).filter(|found| found.name == role).ok_or_else(|| {
-            AdminFailure::new(format!("there is no role `{role}` in account {account}; see: lockgate role list"))
-        })?;
-        return Ok(session_of(found, name));
-    }
-    let found = everyone(ctx).into_iter().find(|(name, facts)| name == text || facts.entity_id() == text);
-    found.map(|(_, facts)| facts).ok_or_else(|| {
-        AdminFailure::new(format!(
-            "there is no principal `{text}`; write arn:aws:iam::ACCOUNT:user/NAME, arn:aws:iam::ACCOUNT:role/NAME, \
-             arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION, or User::, Session:: or Service::\"...\""
-        ))
-    })
-}
-
-/// `arn:aws:codecommit:REGION:ACCOUNT:REPOSITORY`, with `/refs/heads/NAME` behind it for a ref; `arn:aws:iam::ACCOUNT:root` for the
-/// account, `arn:aws:iam::ACCOUNT:role/NAME` for a role. `REPOSITORY[/refs/...]` alone means the chosen account.
-fn parse_resource(
-    ctx: &AdminContext<'_>,
-    account: Option<&AccountId>,
-    text: &str,
-) -> Result<ResourceFacts, AdminFailure> {
-    let bad = || {
-        AdminFailure::new(format!(
-            "`{text}` is no resource; write arn:aws:codecommit:REGION:ACCOUNT:REPOSITORY[/refs/heads/BRANCH], or REPOSITORY[/refs/heads/BRANCH]"
-        ))
-    };
-    let parts: Vec<&str> = text.splitn(6, ':').collect();
-    let (account, rest) = match parts[..] {
-        ["arn", "aws", "codecommit", _, account, rest] => (AccountId::parse(account).map_err(|_| bad())?, rest),
-        ["arn", "aws", "iam", "", account, rest] => {
-            let account = AccountId::parse(account).map_err(|_| bad())?;
-            return match rest.strip_prefix("role/") {
-                Some(name) => {
-                    let name = PrincipalName::parse(name).map_err(|error| failed(&error))?;
-                    Ok(ResourceFacts::Role(RoleFacts { account, name, tags: Default::default() }))
-                }
-                None if rest == "root" => Ok(ResourceFacts::Account(account)),
-                None => Err(bad()),
-            };
-        }
-        [name] => (chosen_account(ctx, account)?, name),
-        _ => return Err(bad()),
-    };
-    let (name, reference) = match rest.find("/refs/") {
-        Some(at) => (&rest[..at], Some(&rest[at + 1..])),
-        None => (rest, None),
-    };
-    let name = RepositoryName::parse(name).map_err(|error| failed(&error))?;
-    let directory = ctx.identity.directory();
-    let repository = match directory.repository(&account, &name) {
-        Some(record) => repository_facts(record),
-        None => return Err(AdminFailure::new(format!("there is no repository `{name}` in account {account}"))),
-    };
-    match reference {
-        Some(reference) => {
-            let name = RefName::parse(reference.as_bytes()).map_err(|error| failed(&error))?;
-            Ok(ResourceFacts::Ref(RefFacts { repository, name }))
-        }
-        None => Ok(ResourceFacts::Repository(repository)),
-    }
 }
 
 /// The active policies, with what is attached now.

@@ -6,6 +6,7 @@ use super::document::Statement;
 use super::expression::entity;
 use super::problem::{Problems, shown, why};
 use super::value::name_matches;
+use crate::policy::NamedKind;
 use crate::policy::action::{Action, SPOKEN, action_uid};
 
 /// What an action is asked for, and what stands in its context: what IAM knows of the request follows from it.
@@ -19,12 +20,32 @@ pub(super) enum Class {
     Path,
     /// On an account, where IAM knows no resource but `*`.
     Account,
-    /// On an account, where IAM names a user, group or role.
-    Iam,
+    /// On a user.
+    User,
+    /// On a group.
+    Group,
+    /// On a role: seeing and changing it.
+    Role,
     /// Taking a role.
     AssumeRole,
+    /// Taking a role as somebody for whom an OpenID provider vouches.
+    AssumeRoleWithWebIdentity,
     /// Handing a role to a service.
     PassRole,
+    /// On something that is known by its kind and name.
+    Named(NamedKind),
+}
+
+impl Class {
+    /// The entity type of the resource, for classes that share actions with others.
+    pub(super) fn entity_type(self) -> Option<&'static str> {
+        match self {
+            Class::User => Some("User"),
+            Class::Group => Some("Group"),
+            Class::Role => Some("Role"),
+            _ => None,
+        }
+    }
 }
 
 /// The actions that a statement speaks of.
@@ -37,27 +58,28 @@ pub(super) struct Selected {
     whole_services: BTreeSet<String>,
 }
 
-/// The class of an action; none for one of a shape that is not known here.
-pub(super) fn class_of(action: &str) -> Option<Class> {
+/// The classes of an action, one for each kind of thing that it is asked of; empty for one of a shape that is not known here.
+pub(super) fn classes_of(action: &str) -> Vec<Class> {
     match action {
-        "sts:AssumeRole" => return Some(Class::AssumeRole),
-        "iam:PassRole" => return Some(Class::PassRole),
+        "sts:AssumeRole" => return vec![Class::AssumeRole],
+        "sts:AssumeRoleWithWebIdentity" => return vec![Class::AssumeRoleWithWebIdentity],
+        "iam:PassRole" => return vec![Class::PassRole],
         _ => {}
     }
-    let known = SPOKEN.actions.get(action)?;
-    let mut kinds = SPOKEN.schema.resources_for_action(&known.uid)?;
-    let kind = kinds.next()?.basename();
-    if kinds.next().is_some() {
-        return None;
-    }
-    match kind {
+    let Some(known) = SPOKEN.actions.get(action) else { return Vec::new() };
+    let kinds = SPOKEN.schema.resources_for_action(&known.uid).into_iter().flatten();
+    let class = |kind: &str| match kind {
         "Repository" => Some(Class::Repository),
         "Ref" => Some(Class::Ref),
         "Path" => Some(Class::Path),
-        "Account" if action.starts_with("iam:") => Some(Class::Iam),
         "Account" => Some(Class::Account),
-        _ => None,
-    }
+        "User" => Some(Class::User),
+        "Group" => Some(Class::Group),
+        "Role" => Some(Class::Role),
+        kind => NamedKind::of_type(kind).map(Class::Named),
+    };
+    let classes: Option<Vec<Class>> = kinds.map(|kind| class(kind.basename())).collect();
+    classes.unwrap_or_default()
 }
 
 /// Whether the schema lets that kind of principal ask for the action.
@@ -123,13 +145,16 @@ pub(super) fn select(statement: &Statement, problems: &mut Problems) -> Option<S
         if (any || whole.contains(service) || named.contains(action)) == names.negated {
             continue;
         }
-        let Some(class) = class_of(action) else {
+        let classes = classes_of(action);
+        if classes.is_empty() {
             let said =
                 why(format!("what `{action}` is asked for has no counterpart in IAM"), "write this one in Cedar");
             problems.add(&statement.label, element, said);
             return None;
-        };
-        by_class.entry(class).or_default().insert(action.to_owned());
+        }
+        for class in classes {
+            by_class.entry(class).or_default().insert(action.to_owned());
+        }
     }
     if by_class.is_empty() {
         let said = match foreign {
@@ -149,9 +174,14 @@ pub(super) fn select(statement: &Statement, problems: &mut Problems) -> Option<S
 impl Selected {
     /// The scope's `action ...` for some of the selected actions. A group of the schema stands for its actions only where
     /// IAM's pattern covers whatever the group may come to hold. `in_repository`: the resource is in a repository, so
-    /// actions on an account cannot be meant.
-    pub(super) fn scope(&self, actions: &BTreeSet<String>, in_repository: bool) -> String {
-        if self.everything && actions.len() == SPOKEN.actions.len() {
+    /// actions on an account cannot be meant. `kinds`: who can be meant.
+    pub(super) fn scope(&self, actions: &BTreeSet<String>, kinds: &[&str], in_repository: bool) -> String {
+        let cannot_ask = |action: &String| !kinds.iter().any(|kind| is_for(action, kind));
+        let people = kinds.iter().any(|kind| matches!(*kind, "User" | "Session"));
+        if self.everything
+            && people
+            && SPOKEN.actions.keys().all(|action| actions.contains(action) || cannot_ask(action))
+        {
             return "action".to_owned();
         }
         let mut groups: BTreeMap<String, Vec<&String>> = BTreeMap::new();
@@ -163,8 +193,8 @@ impl Selected {
         let mut left = actions.clone();
         let mut terms = Vec::new();
         for (group, members) in &groups {
-            let harmless =
-                |member: &String| in_repository && matches!(class_of(member), Some(Class::Account | Class::Iam));
+            let in_a_repository = |class: &Class| matches!(class, Class::Repository | Class::Ref | Class::Path);
+            let harmless = |member: &String| in_repository && !classes_of(member).iter().any(in_a_repository);
             let covered = members.iter().all(|member| actions.contains(*member) || harmless(member));
             let grows_along = self.everything
                 || members.iter().all(|member| {

@@ -147,7 +147,14 @@ fn key(name: &str, asked: &Asked<'_>) -> Result<Key, Why> {
     let always = |value| Ok(Key { present: Expression::True, value });
     let absent = || Ok(Key { present: Expression::False, value: Value::Text("\"\"".to_owned()) });
     let when = |present: &str, value| Ok(Key { present: Expression::test(present), value });
-    let of_class = |class, key: Key| if asked.class == class { Ok(key) } else { absent() };
+    let of_class = |classes: &[Class], key: Key| if classes.contains(&asked.class) { Ok(key) } else { absent() };
+    if asked.kinds == ["WebIdentity"]
+        && let Some((issuer, claim)) = name.rsplit_once(':')
+        // A host, and no service.
+        && issuer.contains('.')
+    {
+        return claim_key(issuer, claim);
+    }
     if let Some((prefix, tag)) = name.split_once('/') {
         let tag = literal(tag);
         return match prefix.to_ascii_lowercase().as_str() {
@@ -167,17 +174,22 @@ fn key(name: &str, asked: &Asked<'_>) -> Result<Key, Why> {
                 })
             }
             "aws:resourcetag" => match asked.class {
-                Class::Repository | Class::AssumeRole | Class::PassRole => {
-                    when(&format!("resource.hasTag({tag})"), Value::Text(format!("resource.getTag({tag})")))
-                }
-                Class::Account => absent(),
                 Class::Ref | Class::Path => Err(why(
                     "a change of a ref does not carry its repository's tags here",
                     "name the repositories in `Resource`, or take the actions that change refs into a statement of their own",
                 )),
-                Class::Iam => Err(why(
-                    "what IAM asks for users is decided for their account here, which has no tags",
-                    "leave those actions out",
+                Class::Account | Class::Group => absent(),
+                Class::Named(kind) if !kind.has_tags() => absent(),
+                _ => when(&format!("resource.hasTag({tag})"), Value::Text(format!("resource.getTag({tag})"))),
+            },
+            "aws:requesttag" => match asked.class {
+                Class::AssumeRole | Class::AssumeRoleWithWebIdentity => when(
+                    &format!("context.sessionTags.hasTag({tag})"),
+                    Value::Text(format!("context.sessionTags.getTag({tag})")),
+                ),
+                _ => Err(why(
+                    "tags that come with a request are known here where a role is taken",
+                    "take `sts:AssumeRole` into a statement of its own",
                 )),
             },
             _ => Err(no_key(name)),
@@ -189,6 +201,10 @@ fn key(name: &str, asked: &Asked<'_>) -> Result<Key, Why> {
         "aws:currenttime" => always(Value::Time("context.request.time".to_owned())),
         "aws:multifactorauthpresent" => always(Value::TrueOrNot(Expression::test("context.request.mfa"))),
         "aws:principalisawsservice" => always(Value::Bool(Expression::test("principal is Service"))),
+        "aws:principalaccount" | "aws:principalarn" if asked.class == Class::AssumeRoleWithWebIdentity => Err(why(
+            "what the key holds for somebody who comes with a token is not documented",
+            "take `sts:AssumeRoleWithWebIdentity` into a statement of its own",
+        )),
         "aws:principalaccount" => {
             Ok(Key { present: Expression::test("principal is Service").not(), value: Value::Account("principal") })
         }
@@ -211,24 +227,24 @@ fn key(name: &str, asked: &Asked<'_>) -> Result<Key, Why> {
             )),
         },
         "sts:externalid" => of_class(
-            Class::AssumeRole,
+            &[Class::AssumeRole],
             Key {
                 present: Expression::test("context has externalId"),
                 value: Value::Text("context.externalId".to_owned()),
             },
         ),
         "sts:sourceidentity" => of_class(
-            Class::AssumeRole,
+            &[Class::AssumeRole, Class::AssumeRoleWithWebIdentity],
             Key {
                 present: Expression::test("context has sourceIdentity"),
                 value: Value::Text("context.sourceIdentity".to_owned()),
             },
         ),
         "sts:rolesessionname" => of_class(
-            Class::AssumeRole,
+            &[Class::AssumeRole, Class::AssumeRoleWithWebIdentity],
             Key { present: Expression::True, value: Value::Text("context.sessionName".to_owned()) },
         ),
-        "iam:passedtoservice" => of_class(Class::PassRole, Key { present: Expression::True, value: Value::Service }),
+        "iam:passedtoservice" => of_class(&[Class::PassRole], Key { present: Expression::True, value: Value::Service }),
         "codecommit:references" => match asked.class {
             Class::Ref => always(Value::RefName("resource.name".to_owned())),
             Class::Path => always(Value::RefName("context.ref.name".to_owned())),
@@ -240,6 +256,25 @@ fn key(name: &str, asked: &Asked<'_>) -> Result<Key, Why> {
         )),
         _ => Err(no_key(name)),
     }
+}
+
+/// `ISSUER:sub` and the like: what an OpenID provider says of the one who asks. Another issuer's keys are not there.
+fn claim_key(issuer: &str, claim: &str) -> Result<Key, Why> {
+    let of_issuer = Expression::test(format!("principal.issuer == {}", literal(issuer)));
+    let (more, value) = match claim.to_ascii_lowercase().as_str() {
+        "sub" => (Expression::True, "principal.subject".to_owned()),
+        // AWS takes the authorized party for the audience where a token has both.
+        "aud" => (
+            Expression::True,
+            "(if principal has authorizedParty then principal.authorizedParty else principal.audience)".to_owned(),
+        ),
+        "azp" => (Expression::test("principal has authorizedParty"), "principal.authorizedParty".to_owned()),
+        _ => {
+            let claim = literal(claim);
+            (Expression::test(format!("principal.hasTag({claim})")), format!("principal.getTag({claim})"))
+        }
+    };
+    Ok(Key { present: Expression::all([of_issuer, more]), value: Value::Text(value) })
 }
 
 fn no_key(name: &str) -> Why {
@@ -515,6 +550,7 @@ const KEYS: &[&str] = &[
     "aws:PrincipalArn",
     "aws:PrincipalTag/KEY",
     "aws:ResourceAccount",
+    "aws:RequestTag/KEY",
     "aws:ResourceTag/KEY",
     "aws:SourceArn",
     "aws:SourceIdentity",

@@ -40,6 +40,13 @@ pub(super) struct Condition {
     pub(super) values: Vec<String>,
 }
 
+impl Condition {
+    /// Whether it asks for something that things of one kind have and things of another have not.
+    pub(super) fn is_of_resource(&self) -> bool {
+        self.key.to_ascii_lowercase().starts_with("aws:resourcetag/")
+    }
+}
+
 /// Reads a document; what is wrong with its shape goes into `problems`, and such statements are left out.
 pub(super) fn parse(json: &str, problems: &mut Problems) -> Vec<Statement> {
     let document = |problems: &mut Problems, element: &str, said: Why| {

@@ -6,6 +6,7 @@ use super::expression::{Expression, entity};
 use super::problem::{Why, shown, why};
 use super::value::{Token, like_pattern, plain, tokens, variable_inside};
 use crate::names::{AccountId, PrincipalName, RepositoryName};
+use crate::policy::NamedKind;
 
 /// What is known about the import as a whole.
 pub(super) struct Surroundings<'a> {
@@ -69,13 +70,24 @@ fn matched(pattern: &str, class: Class, surroundings: &Surroundings<'_>) -> Resu
             arn.check_region(surroundings)?;
             repository(&arn, class)
         }
-        ("iam", Class::AssumeRole | Class::PassRole) => {
+        ("iam", Class::AssumeRole | Class::AssumeRoleWithWebIdentity | Class::PassRole | Class::Role) => {
             arn.check_global()?;
-            role(&arn)
+            principal(&arn, "role", "Role")
         }
-        ("iam", Class::Iam) => {
+        ("iam", Class::User) => {
             arn.check_global()?;
-            principals(&arn)
+            principal(&arn, "user", "User")
+        }
+        ("iam", Class::Group) => {
+            arn.check_global()?;
+            principal(&arn, "group", "Group")
+        }
+        (service, Class::Named(kind)) if service == kind.arn().service => {
+            match kind.arn().has_region {
+                true => arn.check_region(surroundings)?,
+                false => arn.check_global()?,
+            }
+            named(&arn, kind)
         }
         _ => Ok(Found::Never),
     }
@@ -94,7 +106,15 @@ struct Arn {
 impl Arn {
     fn parse(whole: &str, tokens: &[Token]) -> Result<Arn, Why> {
         let bad = |said: &str| why(format!("`{}` {said}", shown(whole)), ARN_SHAPE);
-        if let Some(Token::Variable(name)) = tokens.iter().find(|token| matches!(token, Token::Variable(_))) {
+        // The one variable that can stand in a resource is the caller's name, as the whole name of a user or of a user's device.
+        let is_own =
+            |token: &Token| matches!(token, Token::Variable(name) if name.eq_ignore_ascii_case("aws:username"));
+        let owned = ["user/", "mfa/"].iter().any(|prefix| {
+            let before: Vec<Token> = format!(":{prefix}").chars().map(Token::Char).collect();
+            tokens.split_last().is_some_and(|(last, rest)| is_own(last) && rest.ends_with(&before))
+        });
+        let n_checked = tokens.len() - usize::from(owned);
+        if let Some(Token::Variable(name)) = tokens[..n_checked].iter().find(|t| matches!(t, Token::Variable(_))) {
             return Err(variable_inside(name));
         }
         let parts: Vec<&[Token]> = tokens.splitn(6, |token| *token == Token::Char(':')).collect();
@@ -107,7 +127,9 @@ impl Arn {
         let service = plain(service).filter(|service| !service.is_empty());
         let service = service.ok_or_else(|| bad("has no plain service name"))?;
         // Another service's ARNs look different, and nothing of them is here.
-        let ours = matches!(service.as_str(), "codecommit" | "iam");
+        let ours = service == "codecommit" || NamedKind::all().any(|kind| kind.arn().service == service);
+        // Those of buckets have no account.
+        let ours = ours && service != "s3";
         let account = match plain(account) {
             _ if !ours || *account == [Token::Star] => None,
             Some(id) => Some(AccountId::parse(&id).map_err(|_| bad("has no account of twelve digits, and not `*`"))?),
@@ -180,51 +202,98 @@ fn repository(arn: &Arn, class: Class) -> Result<Found, Why> {
     Ok(Found::Test(Expression::all([arn.in_account(), name])))
 }
 
-fn role(arn: &Arn) -> Result<Found, Why> {
+/// `kind/NAME` of IAM: `role/deployer`.
+fn principal(arn: &Arn, kind: &str, entity_type: &str) -> Result<Found, Why> {
     if arn.rest == [Token::Star] {
         return Ok(arn.all());
     }
-    let prefix: String =
-        arn.rest.iter().map_while(|token| if let Token::Char(c) = token { Some(*c) } else { None }).collect();
-    let Some(_) = prefix.strip_prefix("role/") else {
-        let may_be_a_role = prefix.len() < arn.rest.len() && "role/".starts_with(&prefix);
-        return match may_be_a_role {
-            true => Err(why(
-                format!("`{}` has a wildcard before `role/` is over", arn.whole),
-                "write `role/NAME`, or `*` for all",
-            )),
-            false => Ok(Found::Never),
-        };
-    };
-    let name = &arn.rest["role/".len()..];
+    let Some(name) = behind(arn, &format!("{kind}/"))? else { return Ok(Found::Never) };
     if name == [Token::Star] {
         return Ok(arn.all());
     }
     let test = match (plain(name), &arn.account) {
         (Some(name), Some(account)) => {
             let name = PrincipalName::parse(&name).map_err(|_| {
-                why(format!("`{}` names no role that can be", arn.whole), "write `role/NAME`; roles have no path here")
+                why(
+                    format!("`{}` names no {kind} that can be", arn.whole),
+                    format!("write `{kind}/NAME`; names have no path here"),
+                )
             })?;
-            return Ok(Found::Entity(format!("== {}", entity("Role", &format!("{account}/{name}")))));
+            return Ok(Found::Entity(format!("== {}", entity(entity_type, &format!("{account}/{name}")))));
         }
-        (Some(name), None) => Expression::test(format!("resource.name == {}", super::expression::literal(&name))),
-        (None, _) => Expression::test(format!("resource.name like {}", like_pattern(name)?)),
+        (Some(name), None) if entity_type != "Group" => {
+            Expression::test(format!("resource.name == {}", super::expression::literal(&name)))
+        }
+        (None, _) if matches!(name, [Token::Variable(_)]) => own_name(),
+        (None, _) if entity_type != "Group" => Expression::test(format!("resource.name like {}", like_pattern(name)?)),
+        _ => {
+            return Err(why(
+                format!("`{}` is a pattern of groups, which are known only as a whole here", arn.whole),
+                "name each group with its account, or write `group/*`",
+            ));
+        }
     };
     Ok(Found::Test(Expression::all([arn.in_account(), test])))
 }
 
-/// What IAM asks for a user, group or role is asked for the account here.
-fn principals(arn: &Arn) -> Result<Found, Why> {
-    if arn.rest != [Token::Star] {
+/// The resource is called as the user is who asks.
+fn own_name() -> Expression {
+    Expression::all([Expression::test("principal is User"), Expression::test("resource.name == principal.name")])
+}
+
+/// What stands behind `prefix`; none if the pattern cannot begin so.
+fn behind<'a>(arn: &'a Arn, prefix: &str) -> Result<Option<&'a [Token]>, Why> {
+    let begin: String =
+        arn.rest.iter().map_while(|token| if let Token::Char(c) = token { Some(*c) } else { None }).collect();
+    if begin.starts_with(prefix) {
+        return Ok(Some(&arn.rest[prefix.chars().count()..]));
+    }
+    match begin.chars().count() < arn.rest.len() && prefix.starts_with(&begin) {
+        true => Err(why(
+            format!("`{}` has a wildcard before `{prefix}` is over", arn.whole),
+            format!("write `{prefix}NAME`, or `*` for all"),
+        )),
+        false => Ok(None),
+    }
+}
+
+/// A thing that is known by its kind and name: as a whole, or all of an account.
+fn named(arn: &Arn, kind: NamedKind) -> Result<Found, Why> {
+    let shape = kind.arn();
+    if !shape.is_exact {
         return Err(why(
-            format!("`{}` is less than an account, for which the actions of IAM are decided here", arn.whole),
-            "write `*` or `arn:aws:iam::ACCOUNT:*`, or name only `iam:PassRole` and `sts:AssumeRole` as actions",
+            format!("`{}` is not translated: its form says less or more than a name does here", arn.whole),
+            format!("write `*`, or a policy in Cedar that names a `{}`", kind.type_name()),
         ));
     }
-    Ok(match &arn.account {
-        Some(account) => Found::Entity(format!("== {}", entity("Account", account.as_str()))),
-        None => Found::Any,
-    })
+    if arn.rest == [Token::Star] {
+        return Ok(arn.all());
+    }
+    let Some(name) = behind(arn, shape.prefix)? else { return Ok(Found::Never) };
+    if name == [Token::Star] && !shape.prefix.is_empty() {
+        return Ok(arn.all());
+    }
+    if kind == NamedKind::MfaDevice && matches!(name, [Token::Variable(_)]) {
+        return Ok(Found::Test(Expression::all([arn.in_account(), own_name()])));
+    }
+    let (Some(name), Some(account)) = (plain(name), &arn.account) else {
+        return Err(why(
+            format!("`{}` is a pattern, and such things are translated only by their whole names", arn.whole),
+            format!("name each with its account, write `*`, or a policy in Cedar that names a `{}`", kind.type_name()),
+        ));
+    };
+    // The name of a provider is an address, with slashes; other names have none.
+    let parts: Vec<&str> = match kind {
+        NamedKind::OidcProvider => vec![name.as_str()],
+        _ => name.split('/').collect(),
+    };
+    if parts.len() != kind.n_parts() {
+        return Ok(Found::Never);
+    }
+    if parts.iter().any(|part| part.is_empty()) {
+        return Err(why(format!("`{}` names nothing that can be", arn.whole), "write out the name"));
+    }
+    Ok(Found::Entity(format!("== {}", kind.uid(account, &parts))))
 }
 
 const ARN_SHAPE: &str = "write `arn:aws:codecommit:*:ACCOUNT:REPOSITORY` or `arn:aws:iam::ACCOUNT:role/NAME`";

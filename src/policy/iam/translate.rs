@@ -10,6 +10,7 @@ use super::problem::{Problems, Why, shown, why};
 use super::resources::{Resources, Surroundings};
 use super::{IamImport, ImportFor, TranslatedPolicy};
 use crate::names::{AccountId, PrincipalName};
+use crate::policy::NamedKind;
 use crate::policy::bounds;
 use crate::policy::decide::Layer;
 
@@ -104,7 +105,21 @@ fn pieces_for(
             continue;
         }
         let asked = Asked { class: *class, kinds: whom.kinds, user_name };
-        let mut parts = vec![resources.condition];
+        // An action that is asked of things of several kinds is heard for each; what is said of one kind is not meant for others.
+        let is_said_of_all = |resources: &Resources| {
+            let kinds = [Class::User, Class::Group, Class::Role].into_iter();
+            let mut others = kinds.map(|class| self::resources(statement, options, class, &surroundings));
+            others.all(|other| other.is_ok_and(|other| other == *resources))
+        };
+        let has_several = kept.iter().any(|name| actions::classes_of(name).len() > 1);
+        let is_everywhere = has_several
+            && !statement.conditions.iter().any(|condition| condition.is_of_resource())
+            && is_said_of_all(&resources);
+        let guard = match has_several && !is_everywhere {
+            true => class.entity_type().map(|kind| Expression::test(format!("resource is {kind}"))),
+            false => None,
+        };
+        let mut parts: Vec<Expression> = guard.into_iter().chain([resources.condition]).collect();
         for condition in &statement.conditions {
             match conditions::translate(condition, &asked) {
                 Ok(part) => parts.push(part),
@@ -124,7 +139,7 @@ fn pieces_for(
     alike
         .into_iter()
         .map(|((resource, when), names)| {
-            let action = selected.scope(&names, resource.starts_with("resource in Repository::"));
+            let action = selected.scope(&names, whom.kinds, resource.starts_with("resource in Repository::"));
             let when = if when.is_empty() { String::new() } else { format!("\nwhen {{ {when} }}") };
             format!("{effect} ({}, {action}, {resource}){when};", whom.scope)
         })
@@ -139,7 +154,8 @@ fn resources(
 ) -> Result<Resources, Why> {
     if let ImportFor::Trust(role) = &options.principal {
         let role = entity("Role", &format!("{}/{role}", options.account));
-        let condition = if class == Class::AssumeRole { Expression::True } else { Expression::False };
+        let takes_it = matches!(class, Class::AssumeRole | Class::AssumeRoleWithWebIdentity);
+        let condition = if takes_it { Expression::True } else { Expression::False };
         return Ok(Resources { scope: format!("resource == {role}"), condition });
     }
     let mut found = match &statement.resources {
@@ -212,6 +228,24 @@ fn principals(statement: &Statement, options: &IamImport, problems: &mut Problem
     Vec::new()
 }
 
+/// An OpenID provider of the account, `arn:aws:iam::ACCOUNT:oidc-provider/HOST/PATH`.
+fn federated(value: &str) -> Result<Whom, Why> {
+    let bad = || {
+        why(
+            format!("`{}` is no OpenID provider that can be here", shown(value)),
+            "write `arn:aws:iam::ACCOUNT:oidc-provider/HOST`, without wildcards",
+        )
+    };
+    let (account, name) = value
+        .strip_prefix("arn:aws:iam::")
+        .and_then(|rest| rest.split_once(":oidc-provider/"))
+        .filter(|(_, name)| !name.is_empty() && !name.contains(['*', '?', '$']))
+        .ok_or_else(bad)?;
+    let account = AccountId::parse(account).map_err(|_| bad())?;
+    let uid = NamedKind::OidcProvider.uid(&account, &[name]);
+    Ok(Whom { scope: format!("principal in {uid}"), kinds: &["WebIdentity"] })
+}
+
 fn principal(kind: &str, value: &str, allow: bool) -> Result<Whom, Why> {
     let bad = || {
         why(
@@ -227,13 +261,14 @@ fn principal(kind: &str, value: &str, allow: bool) -> Result<Whom, Why> {
             let id = crate::policy::entities::encode_for_id(value.as_bytes());
             return Ok(Whom { scope: format!("principal == {}", entity("Service", &id)), kinds: &["Service"] });
         }
+        "Federated" => return federated(value),
         "AWS" => {}
-        _ => return Err(why("principals of this kind do not exist here", "write `AWS` or `Service`")),
+        _ => return Err(why("principals of this kind do not exist here", "write `AWS`, `Service` or `Federated`")),
     }
     if value == "*" {
         return match allow {
             true => Err(why("a permit names whom it trusts here", "name accounts, users or roles")),
-            false => Ok(Whom { scope: "principal".to_owned(), kinds: &["User", "Session", "Service"] }),
+            false => Ok(Whom { scope: "principal".to_owned(), kinds: &["User", "Session", "Service", "WebIdentity"] }),
         };
     }
     let both: &'static [&'static str] = &["User", "Session"];

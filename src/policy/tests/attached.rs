@@ -80,7 +80,8 @@ fn trust_documents_say_who_assumes_a_role() {
             external_id: None,
             source_identity: None,
             source_arn: None,
-            session_tag_keys: Default::default(),
+            session_tags: Default::default(),
+            transitive_tag_keys: Default::default(),
         });
         decide(&policies, who, "sts:AssumeRole", &ResourceFacts::Role(role(HOME, role_name)), &facts)
     };

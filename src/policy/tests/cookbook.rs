@@ -356,19 +356,34 @@ impl Options<'_> {
         match action.as_str() {
             _ if action.changes_a_ref() => Ok(ContextFacts::RefChange(self.ref_change()?)),
             "codecommit:WritePath" => Ok(ContextFacts::WritePath),
-            "sts:AssumeRole" => Ok(ContextFacts::AssumeRole(AssumeRoleFacts {
-                session_name: self.text("session-name").unwrap_or_else(|| "session-1".to_owned()),
-                external_id: self.text("external-id"),
-                source_identity: self.text("source-identity"),
-                source_arn: self.text("source-arn"),
-                session_tag_keys: self.list("session-tags").unwrap_or_default(),
-            })),
+            "sts:AssumeRole" => Ok(ContextFacts::AssumeRole(self.assume_role()?)),
+            "sts:AssumeRoleWithWebIdentity" => Ok(ContextFacts::AssumeRoleWithWebIdentity(self.assume_role()?)),
+            "codebuild:StartBuild" => Ok(ContextFacts::StartBuild {
+                overrides: self.list("overrides").unwrap_or_default(),
+                source_version: self.text("source-version"),
+            }),
+            "codepipeline:PutApprovalResult" => {
+                Ok(ContextFacts::Approval { approved: true, is_author: self.yes("own")? })
+            }
             "iam:PassRole" => {
                 let passed_to = self.text("passed-to").ok_or("`passed-to` is expected")?;
                 Ok(ContextFacts::PassRole { passed_to })
             }
-            _ => Ok(ContextFacts::Plain),
+            _ => Ok(ContextFacts::least_for(action)),
         }
+    }
+
+    fn assume_role(&mut self) -> Result<AssumeRoleFacts, String> {
+        let tag = |word: &String| word.split_once(':').map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let tags: Option<Tags> = self.list("session-tags").unwrap_or_default().iter().map(tag).collect();
+        Ok(AssumeRoleFacts {
+            session_name: self.text("session-name").unwrap_or_else(|| "session-1".to_owned()),
+            external_id: self.text("external-id"),
+            source_identity: self.text("source-identity"),
+            source_arn: self.text("source-arn"),
+            session_tags: tags.ok_or("session tags are `session-tags=KEY:VALUE,...`")?,
+            transitive_tag_keys: self.list("transitive-tags").unwrap_or_default(),
+        })
     }
 
     fn ref_change(&mut self) -> Result<RefChangeFacts, String> {
@@ -399,10 +414,21 @@ impl Options<'_> {
     }
 }
 
-/// `alice`, `alice(group,group)`, `session:role/name`, `session:role/name(sourceIdentity=alice)`, `service:name`.
+/// `web:ISSUER/SUBJECT`, `alice`, `alice(group,group)`, `session:role/name`, `session:role/name(sourceIdentity=alice)`, `service:name`.
 fn principal_facts(word: &str) -> Result<PrincipalFacts, String> {
     if let Some(service) = word.strip_prefix("service:") {
         return Ok(PrincipalFacts::Service(service.to_owned()));
+    }
+    if let Some((issuer, subject)) = word.strip_prefix("web:").and_then(|web| web.split_once('/')) {
+        return Ok(PrincipalFacts::WebIdentity(Box::new(WebIdentityFacts {
+            account: account(HOME)?,
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+            audience: "sts.amazonaws.com".to_owned(),
+            authorized_party: None,
+            provider_tags: Tags::new(),
+            claims: Tags::new(),
+        })));
     }
     let (owner, word) = owned(word)?;
     let (word, inside) = match word.strip_suffix(')').and_then(|word| word.split_once('(')) {
@@ -428,7 +454,7 @@ fn principal_facts(word: &str) -> Result<PrincipalFacts, String> {
     })))
 }
 
-/// `account`, `role:NAME`, `REPOSITORY`, `REPOSITORY REF`, `REPOSITORY PATH on REF`.
+/// `account`, `role:NAME`, `user:NAME`, `group:NAME`, `Stage:PIPELINE/STAGE` and so on, `REPOSITORY`, `REPOSITORY REF`, `REPOSITORY PATH on REF`.
 fn resource_facts(words: &[&str], options: &mut Options<'_>) -> Result<ResourceFacts, String> {
     let [first, rest @ ..] = words else { return Err("no resource".to_owned()) };
     let (account, first) = owned(first)?;
@@ -444,6 +470,17 @@ fn resource_facts(words: &[&str], options: &mut Options<'_>) -> Result<ResourceF
     }
     if let Some(role) = first.strip_prefix("role:").filter(|_| rest.is_empty()) {
         return Ok(ResourceFacts::Role(RoleFacts { account, name: name(role)?, tags }));
+    }
+    if let Some(user) = first.strip_prefix("user:").filter(|_| rest.is_empty()) {
+        return Ok(ResourceFacts::User(UserFacts { tags, ..user_facts(&account, user, &[])? }));
+    }
+    if let Some(group) = first.strip_prefix("group:").filter(|_| rest.is_empty()) {
+        return Ok(ResourceFacts::Group(GroupFacts { account, name: name(group)? }));
+    }
+    let named = first.split_once(':').and_then(|(kind, id)| Some((NamedKind::of_type(kind)?, id)));
+    if let (Some((kind, id)), []) = (named, rest) {
+        let name = kind.name_of_id(id).ok_or_else(|| format!("`{id}` is no name of a {}", kind.type_name()))?;
+        return Ok(ResourceFacts::Named(NamedFacts { kind, account, name, tags }));
     }
     let repository = RepositoryFacts {
         account,
