@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Subcommand};
 
-use super::{absolute, principal};
-use crate::names::PrincipalName;
+use super::{absolute, principal, repository};
+use crate::names::{PrincipalName, RepositoryName};
 use crate::operations::admin::{AdminFailure, ImportTarget, PolicyCommand};
 
 #[derive(Debug, Subcommand)]
@@ -77,8 +77,12 @@ pub(super) enum Policy {
     },
     /// List who may do an action on a resource
     WhoCan { action: String, resource: String },
-    /// Principals, repositories and what they may do
-    Matrix,
+    /// Principals and what they may do in a repository
+    Matrix {
+        /// The repository [default: the first one]
+        #[arg(long, value_parser = repository)]
+        repository: Option<RepositoryName>,
+    },
 }
 
 impl Policy {
@@ -115,7 +119,7 @@ impl Policy {
                 PolicyCommand::ExplainRequest { principal, action, resource, context }
             }
             Policy::WhoCan { action, resource } => PolicyCommand::WhoCan { action, resource },
-            Policy::Matrix => PolicyCommand::Matrix,
+            Policy::Matrix { repository } => PolicyCommand::Matrix { repository },
         })
     }
 }

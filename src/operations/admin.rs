@@ -329,8 +329,11 @@ pub enum PolicyCommand {
         /// The resource's ARN or Cedar entity id.
         resource: String,
     },
-    /// The table of principals, repositories and what they may do.
-    Matrix,
+    /// The table of principals and what they may do in a repository.
+    Matrix {
+        /// The repository; the account's first one where left out.
+        repository: Option<RepositoryName>,
+    },
 }
 
 /// What a policy document is attached to.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{Directory, HeldPolicies, Identity};
+use crate::identity::{Directory, HeldPolicies, Identity, RepositoryRecord};
 use crate::names::{AccountId, PrincipalName, RepositoryName};
 use crate::policy::{
     AttachedDocument, AttachedPolicies, AttachedTo, CompileOptions, Compiled, CompiledPolicies, KnownNames,
@@ -51,6 +51,25 @@ pub struct Generation {
     pub files: usize,
 }
 
+/// How a folder is applied.
+pub struct ApplyOptions<'a> {
+    /// Names that do not exist are warned about and not refused.
+    pub allow_unknown: bool,
+    /// Refs that do not exist are warned about.
+    pub has_ref: &'a HasRef<'a>,
+    /// Who applies it.
+    pub by: &'a str,
+    /// Why, one line.
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> ApplyOptions<'a> {
+    /// By `by`, with no reason given, refs not looked up.
+    pub fn by(by: &'a str, allow_unknown: bool) -> ApplyOptions<'a> {
+        ApplyOptions { allow_unknown, has_ref: ANY_REF, by, reason: None }
+    }
+}
+
 /// What applying a folder came to.
 pub enum Applied {
     /// A new generation is active.
@@ -85,7 +104,7 @@ struct GenerationBody {
 impl Policies {
     /// Loads the active generation; before the first, nothing is allowed to anybody.
     pub fn open(store: &Store, identity: &Identity) -> Result<Policies, Failure> {
-        let none = compile(&PolicyFiles::new(), identity, true).map_err(shown)?.policies;
+        let none = compile(&PolicyFiles::new(), identity, ANY_REF, true).map_err(shown)?.policies;
         let active = Active { policies: Arc::new(none), attached_digest: [0; 32], counter: -1 };
         let policies = Policies { active: Arc::new(RwLock::new(active)) };
         policies.refresh(store, identity)?;
@@ -143,7 +162,7 @@ impl Policies {
             let body: GenerationBody = serde_json::from_slice(&record.body)?;
             if body.number == number {
                 let files = PolicyFiles::decode(&body.files)?;
-                let compiled = compile(&files, identity, true).map_err(shown)?;
+                let compiled = compile(&files, identity, ANY_REF, true).map_err(shown)?;
                 return Ok(compiled.policies.with_generation(number));
             }
         }
@@ -176,10 +195,9 @@ impl Policies {
         store: &Store,
         identity: &Identity,
         files: &PolicyFiles,
-        allow_unknown: bool,
-        by: &str,
-        reason: Option<&str>,
+        options: &ApplyOptions<'_>,
     ) -> Result<Applied, Failure> {
+        let ApplyOptions { allow_unknown, has_ref, by, reason } = *options;
         for _ in 0..8 {
             store.wait(identity.refresh())?;
             self.refresh(store, identity)?;
@@ -191,7 +209,8 @@ impl Policies {
             let directory = identity.directory();
             let options = CompileOptions { allow_unknown };
             // Most applies change a file of many.
-            let compiled = CompiledPolicies::compile_after(&active, files, &Known(&directory), options);
+            let compiled =
+                CompiledPolicies::compile_after(&active, files, &Known { directory: &directory, has_ref }, options);
             let Compiled { policies, warnings } = match compiled {
                 Ok(compiled) => compiled,
                 Err(problems) => return Ok(Applied::Refused(problems)),
@@ -241,7 +260,7 @@ impl Policies {
         if !is_first {
             return Ok(());
         }
-        match self.apply(store, identity, &PolicyFiles::read_folder(folder)?, true, "first start", None)? {
+        match self.apply(store, identity, &PolicyFiles::read_folder(folder)?, &ApplyOptions::by("first start", true))? {
             Applied::Refused(problems) => Err(shown(problems).into()),
             Applied::Active { warnings, .. } => {
                 for warning in warnings {
@@ -263,13 +282,26 @@ impl Policies {
                 }
             }
         }
-        self.apply(store, identity, &files, true, "policy recover", None)
+        self.apply(store, identity, &files, &ApplyOptions::by("policy recover", true))
     }
 }
 
+/// Says whether a repository has a ref of that name or below it; `true` where that cannot be found out.
+pub type HasRef<'a> = dyn Fn(&RepositoryRecord, &[u8]) -> bool + 'a;
+
+/// For those who do not look refs up: a policy may speak of a branch that is yet to come.
+pub const ANY_REF: &HasRef<'static> = &|_, _| true;
+
 /// Compiles a folder against the names that exist.
-pub fn compile(files: &PolicyFiles, identity: &Identity, allow_unknown: bool) -> Result<Compiled, Vec<Problem>> {
-    CompiledPolicies::compile(files, &Known(&identity.directory()), CompileOptions { allow_unknown })
+pub fn compile(
+    files: &PolicyFiles,
+    identity: &Identity,
+    has_ref: &HasRef<'_>,
+    allow_unknown: bool,
+) -> Result<Compiled, Vec<Problem>> {
+    let directory = identity.directory();
+    let known = Known { directory: &directory, has_ref };
+    CompiledPolicies::compile(files, &known, CompileOptions { allow_unknown })
 }
 
 fn shown(problems: Vec<Problem>) -> String {
@@ -327,26 +359,28 @@ fn attached(directory: &Directory) -> Vec<AttachedDocument> {
     all
 }
 
-struct Known<'a>(&'a Directory);
+struct Known<'a> {
+    directory: &'a Directory,
+    has_ref: &'a HasRef<'a>,
+}
 
 impl KnownNames for Known<'_> {
     fn has_account(&self, account: &AccountId) -> bool {
-        self.0.account(account).is_some()
+        self.directory.account(account).is_some()
     }
     fn has_user(&self, account: &AccountId, name: &PrincipalName) -> bool {
-        self.0.user(account, name).is_some_and(|user| user.name == *name)
+        self.directory.user(account, name).is_some_and(|user| user.name == *name)
     }
     fn has_group(&self, account: &AccountId, name: &PrincipalName) -> bool {
-        self.0.group(account, name).is_some_and(|group| group.name == *name)
+        self.directory.group(account, name).is_some_and(|group| group.name == *name)
     }
     fn has_role(&self, account: &AccountId, name: &PrincipalName) -> bool {
-        self.0.role(account, name).is_some_and(|role| role.name == *name)
+        self.directory.role(account, name).is_some_and(|role| role.name == *name)
     }
     fn has_repository(&self, account: &AccountId, name: &RepositoryName) -> bool {
-        self.0.repository(account, name).is_some_and(|repository| repository.name == *name)
+        self.directory.repository(account, name).is_some_and(|repository| repository.name == *name)
     }
-    fn has_ref_at_or_below(&self, _: &AccountId, _: &RepositoryName, _: &[u8]) -> bool {
-        // A branch that a policy names may be yet to come; the directory does not hold refs.
-        true
+    fn has_ref_at_or_below(&self, account: &AccountId, repository: &RepositoryName, name: &[u8]) -> bool {
+        self.directory.repository(account, repository).is_none_or(|record| (self.has_ref)(record, name))
     }
 }

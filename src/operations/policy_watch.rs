@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::lockgate::Lockgate;
 use super::policies::Applied;
+use super::policies::ApplyOptions;
 use crate::policy::PolicyFiles;
 
 /// How often the folder is looked at.
@@ -67,9 +68,9 @@ async fn go_on(host: Lockgate, mut watch: Watch) {
 }
 
 fn apply(host: &Lockgate) {
-    let applied = PolicyFiles::read_folder(host.policies_dir())
-        .map_err(Into::into)
-        .and_then(|files| host.policies().apply(host.store(), host.identity(), &files, false, "watched folder", None));
+    let applied = PolicyFiles::read_folder(host.policies_dir()).map_err(Into::into).and_then(|files| {
+        host.policies().apply(host.store(), host.identity(), &files, &ApplyOptions::by("watched folder", false))
+    });
     match applied {
         Ok(Applied::Active { generation, warnings }) => {
             tracing::info!(generation, "applied the changed policies folder");

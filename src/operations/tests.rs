@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::admin::{AdminCommand, AdminHost, AdminRequest, ImportSource, RepoCommand};
 use super::lockgate::Lockgate;
-use super::policies::Applied;
+use super::policies::{Applied, ApplyOptions};
 use super::*;
 use crate::clock::Clock;
 use crate::config::{Config, Overrides};
@@ -103,7 +103,8 @@ impl Inside {
     fn apply(host: &Lockgate, text: &str) -> i64 {
         let mut files = PolicyFiles::read_folder(host.policies_dir()).unwrap();
         files.insert("111111111111/more.cedar", text.as_bytes().to_vec()).unwrap();
-        let applied = host.policies().apply(host.store(), host.identity(), &files, false, "test", None).unwrap();
+        let applied =
+            host.policies().apply(host.store(), host.identity(), &files, &ApplyOptions::by("test", false)).unwrap();
         let Applied::Active { generation, .. } = applied else { panic!("not applied") };
         generation
     }

@@ -59,6 +59,8 @@ pub struct AttachedPolicies {
     accounts: HashMap<AccountId, OfAccount>,
     /// By the digest of the document, for the next compilation.
     compiled: HashMap<[u8; 32], Arc<CompiledDocument>>,
+    /// Of all documents, see [`AttachedPolicies::fingerprint`].
+    fingerprint: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -104,7 +106,18 @@ impl AttachedPolicies {
             }
             all.compiled.insert(digest, compiled);
         }
+        let mut digests: Vec<&[u8; 32]> = all.compiled.keys().collect();
+        digests.sort_unstable();
+        if !digests.is_empty() {
+            let whole = digests.iter().fold(Sha256::new(), |hash, digest| hash.chain_update(digest)).finalize();
+            all.fingerprint = Some(whole[..8].iter().map(|byte| format!("{byte:02x}")).collect());
+        }
         all
+    }
+
+    /// Sixteen hexadecimal digits that are others where other documents are attached, or to something else; none where nothing is.
+    pub fn fingerprint(&self) -> Option<&str> {
+        self.fingerprint.as_deref()
     }
 
     /// The policy of that id.

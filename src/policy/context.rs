@@ -309,16 +309,26 @@ pub(super) fn always_fits(action: &Action, facts: &ContextFacts) -> bool {
     FITTING.get(action.as_str()).is_some_and(|kinds| kinds.contains(&discriminant(facts)))
 }
 
+/// The context of the action with each field that it can have, as Cedar JSON: what stands in it says only of which type it is.
+pub(super) fn fullest(action: &Action) -> Option<serde_json::Value> {
+    let (_, most) = samples().into_iter().find(|(least, _)| always_fits(action, least))?;
+    sample(action, &most, Some([127, 0, 0, 1].into())).ok()?.to_json_value().ok()
+}
+
 fn sample_fits(action: &Action, facts: &ContextFacts, source_ip: Option<IpAddr>) -> bool {
     let Some(known) = SPOKEN.actions.get(action.as_str()) else { return false };
-    let (Ok(on), Ok(name)) = (RefName::parse(b"refs/heads/x"), RepositoryName::parse("x")) else { return false };
+    sample(action, facts, source_ip).is_ok_and(|context| context.validate(&SPOKEN.schema, &known.uid).is_ok())
+}
+
+fn sample(action: &Action, facts: &ContextFacts, source_ip: Option<IpAddr>) -> Result<Context, String> {
+    let on = RefName::parse(b"refs/heads/x").map_err(|bad| bad.to_string())?;
+    let name = RepositoryName::parse("x").map_err(|bad| bad.to_string())?;
     let repository = RepositoryFacts { account: sample_user().account, name, default_branch: None, tags: Tags::new() };
     // Only a path's context looks at the resource, and asks for a path.
     let resource = ResourceFacts::Path(PathFacts { repository, on, path: b"x".to_vec() });
     let principal = PrincipalFacts::User(sample_user());
     let request = RequestFacts { time_ms: 0, source_ip, transport: Transport::Cli, mfa: false };
-    let context = build(&principal, action, &resource, &request, facts, None, &mut Closure::default());
-    context.is_ok_and(|context| context.validate(&SPOKEN.schema, &known.uid).is_ok())
+    build(&principal, action, &resource, &request, facts, None, &mut Closure::default())
 }
 
 /// Of each kind the facts with the fewest fields, and those with all of them and something in each set. A field that is new must

@@ -26,7 +26,7 @@ use cedar_policy_core::extensions::Extensions;
 use uuid::Uuid;
 
 use super::action::{Action, SPOKEN};
-use super::compile::{CompiledPolicies, SessionPolicy};
+use super::compile::{CompiledPolicies, PolicyText, SessionPolicy};
 use super::context::{self, ContextFacts, RequestFacts};
 use super::entities::{Closure, PrincipalFacts, ResourceFacts};
 use super::index::{Indexed, LayerIndex, ScopeKeys};
@@ -127,6 +127,8 @@ pub(super) struct Asked {
     pub(super) resource: EntityUid,
     pub(super) time_ms: i64,
     pub(super) session_policy: Option<String>,
+    /// What was attached, see [`super::AttachedPolicies::fingerprint`].
+    pub(super) attached: Option<String>,
     /// None where the facts make no request of the schema; the decision's reason says why.
     pub(super) question: Option<Arc<Question>>,
 }
@@ -153,6 +155,7 @@ impl CompiledPolicies {
             resource: request.resource.uid(),
             time_ms: request.request.time_ms,
             session_policy: request.session_policy.map(|policy| policy.source.clone()),
+            attached: self.attached.fingerprint().map(str::to_owned),
             question: None,
         };
         match Question::new(request) {
@@ -413,6 +416,21 @@ pub(super) fn matches(
         }
     }
     matches
+}
+
+/// The policies of one layer whose scope fits the question, attached ones included, whether or not their conditions hold.
+pub(super) fn speaking(policies: &CompiledPolicies, question: &Question, layer: &Layer) -> Vec<Arc<PolicyText>> {
+    let keys = question.scope_keys();
+    let mut found: Vec<Arc<PolicyText>> = Vec::new();
+    let of_files = policies.layers.get(layer).map(Arc::as_ref);
+    for index in of_files.into_iter().chain(policies.attached.indexes(layer, &keys)) {
+        for effect in [Effect::Permit, Effect::Forbid] {
+            index.candidates(effect.into(), &keys, |candidate| found.push(candidate.text.clone()));
+        }
+    }
+    found.sort_unstable_by(|a, b| a.place().cmp(&b.place()));
+    found.dedup_by(|a, b| a.id == b.id);
+    found
 }
 
 /// Whether the conditions of a policy hold whose scope does; in words, why they cannot be evaluated.

@@ -1,15 +1,20 @@
 //! What would have to differ for a refused request: single facts that, changed, keep a forbid from matching or make a permit match.
 //!
 //! Nothing is guessed from a policy's text: each fact is changed in the decision's record, and Cedar decides again. Facts that
-//! are tried are the groups that policies name and the context's booleans; another resource would be another request.
+//! are tried are the groups that policies name, whatever is yes or no, and, for texts, numbers and addresses of the context, what
+//! policies compare with. Another resource would be another request.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use cedar_policy::{EntityUid, Policy};
 use serde_json::{Value, json};
 
+use super::action::Action;
 use super::compile::CompiledPolicies;
+use super::context;
 use super::decide::Decision;
+use super::near_misses::near_misses;
 use super::record::DecisionRecord;
 
 /// One fact, and what it would change.
@@ -29,8 +34,25 @@ pub(super) struct Difference {
 
 #[derive(Clone)]
 enum Change {
-    Group { group: EntityUid, join: bool },
-    Flag { pointer: String, value: bool },
+    Group {
+        group: EntityUid,
+        join: bool,
+    },
+    /// A field of the context, as Cedar JSON.
+    Field {
+        pointer: String,
+        value: Value,
+    },
+    /// An element more in a set of the context.
+    Element {
+        pointer: String,
+        value: Value,
+    },
+    /// A yes or no of the one who asks.
+    OfPrincipal {
+        attribute: String,
+        value: bool,
+    },
 }
 
 /// The facts that would each change what a policy says of a refused request; empty for what is allowed or cannot be judged.
@@ -94,7 +116,12 @@ impl Change {
         match self {
             Change::Group { group, join: true } => format!("the principal were in {group}"),
             Change::Group { group, join: false } => format!("the principal were not in {group}"),
-            Change::Flag { pointer, value } => format!("context{} were {value}", pointer.replace('/', ".")),
+            Change::Field { pointer, value } => {
+                let shown = value.pointer("/__extn/arg").unwrap_or(value);
+                format!("context{} were {shown}", pointer.replace('/', "."))
+            }
+            Change::Element { pointer, value } => format!("context{} held {value}", pointer.replace('/', ".")),
+            Change::OfPrincipal { attribute, value } => format!("principal.{attribute} were {value}"),
         }
     }
 }
@@ -134,17 +161,84 @@ fn changes(record: &DecisionRecord, policies: &CompiledPolicies) -> Vec<Change> 
             out.push(Change::Group { group, join });
         }
     }
-    flags(&facts.context, String::new(), &mut out);
+    if let Some(attributes) = principal_of(record, &facts.entities).and_then(|entity| entity["attrs"].as_object()) {
+        let flags = attributes.iter().filter_map(|(name, value)| Some((name, value.as_bool()?)));
+        out.extend(flags.map(|(name, now)| Change::OfPrincipal { attribute: name.clone(), value: !now }));
+    }
+    let spoken = literals(record, policies);
+    let Ok(action) = Action::parse(&record.action) else { return out };
+    // What is there, and what could be: each with the type that it has.
+    for shape in [Some(facts.context.clone()), context::fullest(&action)].into_iter().flatten() {
+        fields(&shape, String::new(), &spoken, &mut out);
+    }
+    let mut seen = BTreeSet::new();
+    out.retain(|change| {
+        let is_now =
+            matches!(change, Change::Field { pointer, value } if facts.context.pointer(pointer) == Some(value));
+        !is_now && seen.insert(change.words())
+    });
+    out.truncate(MAX_DECISIONS);
     out
 }
 
-fn flags(value: &Value, pointer: String, out: &mut Vec<Change>) {
+/// Other values for each field of a context of that shape.
+fn fields(value: &Value, pointer: String, spoken: &Literals, out: &mut Vec<Change>) {
+    let field = |value: Value| Change::Field { pointer: pointer.clone(), value };
     match value {
-        Value::Bool(now) => out.push(Change::Flag { pointer, value: !now }),
-        Value::Object(fields) => {
-            fields.iter().for_each(|(name, value)| flags(value, format!("{pointer}/{name}"), out));
+        Value::Bool(now) => out.extend([field(json!(!now)), field(json!(now))]),
+        Value::String(_) => out.extend(spoken.texts.iter().map(|text| field(json!(text)))),
+        Value::Number(_) => out.extend(spoken.numbers.iter().map(|number| field(json!(number)))),
+        Value::Array(elements) if elements.iter().all(Value::is_string) => {
+            let element = |text: &String| Change::Element { pointer: pointer.clone(), value: json!(text) };
+            out.extend(spoken.texts.iter().map(element));
+        }
+        // An address; no other extension values are tried.
+        Value::Object(extension) if extension.get("__extn").is_some_and(|call| call["fn"] == "ip") => {
+            let address = |text: &String| text.split('/').next()?.parse::<IpAddr>().ok();
+            let addresses = spoken.texts.iter().filter_map(address);
+            out.extend(addresses.map(|ip| field(json!({ "__extn": { "fn": "ip", "arg": ip.to_string() } }))));
+        }
+        Value::Object(members) if !members.contains_key("__entity") && !members.contains_key("__extn") => {
+            members.iter().for_each(|(name, value)| fields(value, format!("{pointer}/{name}"), spoken, out));
         }
         _ => {}
+    }
+}
+
+/// What policies that could speak about the request compare with.
+#[derive(Default)]
+struct Literals {
+    texts: BTreeSet<String>,
+    numbers: BTreeSet<i64>,
+}
+
+fn literals(record: &DecisionRecord, policies: &CompiledPolicies) -> Literals {
+    let mut found = Literals::default();
+    let matched = record.layers.iter().flat_map(|layer| &layer.matches).filter_map(|found| policies.text(&found.id));
+    let missed = near_misses(record, policies);
+    let texts = matched.map(|text| text.text.as_str()).chain(missed.iter().map(|missed| missed.text.text.as_str()));
+    for text in texts.take(MAX_POLICIES) {
+        let Ok(policy) = Policy::parse(None, text) else { continue };
+        if let Ok(json) = policy.to_json() {
+            found.of_expression(&json["conditions"]);
+        }
+    }
+    found
+}
+
+impl Literals {
+    fn of_expression(&mut self, json: &Value) {
+        match json {
+            Value::Object(members) => match members.get("Value") {
+                Some(Value::String(text)) if self.texts.len() < MAX_LITERALS => drop(self.texts.insert(text.clone())),
+                Some(Value::Number(number)) if self.numbers.len() < MAX_LITERALS => {
+                    self.numbers.extend(number.as_i64());
+                }
+                _ => members.values().for_each(|value| self.of_expression(value)),
+            },
+            Value::Array(elements) => elements.iter().for_each(|value| self.of_expression(value)),
+            _ => {}
+        }
     }
 }
 
@@ -154,7 +248,22 @@ fn with<'a>(record: &DecisionRecord, changes: impl IntoIterator<Item = &'a Chang
     for change in changes {
         let mut facts = record.facts.take()?;
         match change {
-            Change::Flag { pointer, value } => *facts.context.pointer_mut(pointer)? = json!(value),
+            Change::Field { pointer, value } => {
+                let (parent, field) = pointer.rsplit_once('/')?;
+                let parent = facts.context.pointer_mut(parent)?.as_object_mut()?;
+                parent.insert(field.to_owned(), value.clone());
+            }
+            Change::Element { pointer, value } => {
+                let (parent, field) = pointer.rsplit_once('/')?;
+                let parent = facts.context.pointer_mut(parent)?.as_object_mut()?;
+                parent.entry(field).or_insert_with(|| json!([])).as_array_mut()?.push(value.clone());
+            }
+            Change::OfPrincipal { attribute, value } => {
+                let wanted = record.principal.as_str();
+                let entities = facts.entities.as_array_mut()?;
+                let principal = entities.iter_mut().find(|entity| uid_text(&entity["uid"]) == wanted)?;
+                principal["attrs"][attribute] = json!(value);
+            }
             Change::Group { group, join } => {
                 let wanted = record.principal.as_str();
                 let entities = facts.entities.as_array_mut()?;
@@ -196,3 +305,7 @@ const MAX_DIFFERENCES: usize = 10;
 const MAX_POLICIES: usize = 200;
 /// Most groups tried; each is one more decision.
 const MAX_TRIED: usize = 50;
+/// Most literals of policies tried, of each kind.
+const MAX_LITERALS: usize = 20;
+/// Most decisions made to answer one question.
+const MAX_DECISIONS: usize = 400;

@@ -2,6 +2,7 @@
 
 use super::compile::{CompiledPolicies, SessionPolicy};
 use super::differs::differences;
+use super::near_misses::near_misses;
 use super::record::{DecisionRecord, LayerRecord};
 use crate::names::escape_for_people;
 
@@ -35,6 +36,11 @@ pub fn explain(record: &DecisionRecord, policies: Option<&CompiledPolicies>) -> 
     line(format!("decision   {}", record.id));
     line(format!("answer     {}: {}", if record.allowed { "allowed" } else { "refused" }, record.reason));
     line(format!("policies   generation {}", record.generation));
+    let attached_now = policies.map(|policies| policies.attached().fingerprint());
+    let is_stale = attached_now.is_some_and(|now| now != record.attached.as_deref());
+    if is_stale {
+        line("           what is attached through IAM has changed since: of that, below, today's is meant".to_owned());
+    }
     let time = jiff::Timestamp::from_millisecond(record.time_ms).map(|time| time.to_string());
     line(format!("time       {}", time.unwrap_or_else(|_| format!("{} ms", record.time_ms))));
     if record.count > 1 {
@@ -63,6 +69,16 @@ pub fn explain(record: &DecisionRecord, policies: Option<&CompiledPolicies>) -> 
                 line(format!("    at {}:{}", text.file, text.line));
                 text.text.lines().for_each(|text| line(format!("    | {text}")));
             }
+        }
+    }
+    let missed = policies.map(|policies| near_misses(record, policies)).unwrap_or_default();
+    if !missed.is_empty() {
+        line(String::new());
+        line("policies that speak of this and did not match".to_owned());
+        for missed in &missed {
+            let why = missed.why.as_deref().unwrap_or("its conditions do not hold");
+            line(format!("  {} ({}): {why}", missed.text.id, missed.text.effect.as_str()));
+            line(format!("    at {}:{}", missed.text.file, missed.text.line));
         }
     }
     // They name policies' groups and conditions, so they are for those who may read policies.
@@ -94,6 +110,14 @@ pub fn explain(record: &DecisionRecord, policies: Option<&CompiledPolicies>) -> 
             })
             .collect();
         json["policies"] = texts.into();
+        let told = missed.iter().map(|missed| {
+            let text = &missed.text;
+            serde_json::json!({
+                "id": text.id, "effect": text.effect.as_str(), "file": text.file, "line": text.line, "why": missed.why,
+            })
+        });
+        json["attachedHasChanged"] = is_stale.into();
+        json["notMatched"] = told.collect();
         json["differences"] = differences.iter().map(|difference| difference.json()).collect();
     }
     Explanation { text: out, json }

@@ -35,6 +35,7 @@ mod known_names;
 mod matrix;
 mod named;
 mod naming;
+mod near_misses;
 mod path_rules;
 mod problem;
 mod record;

@@ -25,6 +25,9 @@ pub struct DecisionRecord {
     pub id: Uuid,
     /// The generation of the policies that decided.
     pub generation: i64,
+    /// What was attached through IAM's operations when it was decided, as [`super::AttachedPolicies::fingerprint`] has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<String>,
     /// When it was asked, in milliseconds since the Unix epoch.
     pub time_ms: i64,
     /// Who asked, `User::"111111111111/alice"`.
@@ -145,6 +148,7 @@ impl Decision {
             version: VERSION,
             id: self.id,
             generation: self.generation,
+            attached: self.asked.attached.clone(),
             time_ms: self.asked.time_ms,
             principal: self.asked.principal.to_string(),
             action: self.asked.action.to_string(),
@@ -202,12 +206,13 @@ impl DecisionRecord {
             resource: question.resource.clone(),
             time_ms: self.time_ms,
             session_policy: self.session_policy.clone(),
+            attached: policies.attached.fingerprint().map(str::to_owned),
             question: Some(Arc::new(question)),
         };
         Ok(judgement.decision(self.id, policies.generation(), asked))
     }
 
-    fn question(&self) -> Result<Question, String> {
+    pub(super) fn question(&self) -> Result<Question, String> {
         let facts = self.facts.as_ref().ok_or_else(|| "its facts made no request".to_owned())?;
         let action = Action::parse(&self.action).map_err(|unknown| unknown.to_string())?;
         let uid = &SPOKEN.actions.get(action.as_str()).ok_or("its action is unknown")?.uid;

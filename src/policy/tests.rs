@@ -687,6 +687,114 @@ fn what_would_have_to_differ() {
 }
 
 #[test]
+fn what_kept_policies_from_matching() {
+    let dan = user(HOME, "dan", &["developers"]);
+    let policies = compile(&[(
+        "111111111111/a.cedar",
+        r#"@id("p") permit (principal, action in Action::"codecommit:ChangeRef", resource)
+             when { principal in Group::"111111111111/developers" && context.change == "create" }
+             unless { context.request.mfa || resource.kind == "branch" };
+           @id("q") permit (principal, action in Action::"codecommit:ChangeRef", resource)
+             when { context has commitCount && context.commitCount < 3 };
+           @id("r") permit (principal, action in Action::"codecommit:ChangeRef", resource)
+             when { context.checksPassed.contains("build") };
+           @id("s") permit (principal, action, resource)
+             when { context.request has sourceIp && context.request.sourceIp.isInRange(ip("192.0.2.0/24")) };
+           @id("t") permit (principal is User, action, resource) when { principal.mfaEnrolled };
+           @id("other") permit (principal, action == Action::"codecommit:GitPull", resource) when { false };"#,
+    )]);
+    let record = push(&policies, &dan, "refs/heads/topic", ChangeKind::Force).record().unwrap();
+    let told = explain(&record, Some(&policies));
+    for line in [
+        "p (permit): `context.change == \"create\"` does not hold",
+        "q (permit): `context has commitCount` does not hold",
+        "if context.checksPassed held \"build\": policy r would permit it (alone enough)",
+        "if context.request.sourceIp were \"192.0.2.0\": policy s would permit it (alone enough)",
+        "if principal.mfaEnrolled were true: policy t would permit it (alone enough)",
+    ] {
+        assert!(told.text.contains(line), "{line}\n{}", told.text);
+    }
+    assert!(!told.text.contains("other ("), "{}", told.text);
+    let record = push(&policies, &dan, "refs/heads/topic", ChangeKind::Create).record().unwrap();
+    let told = explain(&record, Some(&policies));
+    assert!(told.text.contains("p (permit): `resource.kind == \"branch\"` holds, which it makes"), "{}", told.text);
+    // Whoever may not read policies sees none of it.
+    assert!(!explain(&record, None).text.contains("did not match"));
+    // What a role asks for.
+    let trust = compile(&[
+        ("111111111111/a.cedar", r#"@id("a") permit (principal, action == Action::"sts:AssumeRole", resource);"#),
+        (
+            "111111111111/trust/a.cedar",
+            r#"@id("t") permit (principal in Account::"111111111111", action == Action::"sts:AssumeRole", resource)
+                 when { context has externalId && context.externalId == "blue" };"#,
+        ),
+    ]);
+    let decision = trust.decide(&DecisionRequest {
+        id: Uuid::nil(),
+        principal: &dan,
+        action: &Action::assume_role(),
+        resource: &ResourceFacts::Role(role(HOME, "deployer")),
+        request: &request_facts(),
+        context: &ContextFacts::least_for(&Action::assume_role()),
+        extra_context: None,
+        session_policy: None,
+    });
+    let told = explain(&decision.record().unwrap(), Some(&trust));
+    let line = "if context.externalId were \"blue\": policy t would permit it (alone enough)";
+    assert!(told.text.contains(line), "{}", told.text);
+}
+
+// What later services ask about, decided and decided again from its record.
+#[test]
+fn named_things_are_asked_about() {
+    let policies = compile(&[(
+        "111111111111/a.cedar",
+        r#"@id("p") permit (principal, action == Action::"codepipeline:PutApprovalResult", resource in Stage::"111111111111/shop/Production")
+             when { context.approved && !(context has isAuthor && context.isAuthor) };
+           @id("k") permit (principal, action in Action::"kms:Use", resource)
+             when { context.encryptionContext.hasTag("team") && context.encryptionContext.getTag("team") == "a" };
+           @id("s") permit (principal, action in Action::"s3:Read", resource in Object::"111111111111/artifacts/shop");"#,
+    )]);
+    let named = |kind, name: &[&str]| {
+        let name = name.iter().map(|part| (*part).to_owned()).collect();
+        ResourceFacts::Named(NamedFacts { kind, account: account(HOME), name, tags: Tags::new() })
+    };
+    let approval = |is_author| ContextFacts::Approval { approved: true, is_author };
+    let key = |team: &str| ContextFacts::KeyUse {
+        via_service: None,
+        encryption_context: Tags::from([("team".to_owned(), team.to_owned())]),
+    };
+    let action = named(NamedKind::PipelineAction, &["shop", "Production", "Approve"]);
+    let staging = named(NamedKind::PipelineAction, &["shop", "Staging", "Approve"]);
+    let (secret_key, object) = (named(NamedKind::Key, &["k1"]), named(NamedKind::Object, &["artifacts", "shop/1.zip"]));
+    let other = named(NamedKind::Object, &["artifacts", "shops/1.zip"]);
+    for (name, resource, context, allowed) in [
+        ("codepipeline:PutApprovalResult", &action, approval(Some(false)), true),
+        ("codepipeline:PutApprovalResult", &action, approval(Some(true)), false),
+        ("codepipeline:PutApprovalResult", &staging, approval(None), false),
+        ("kms:Decrypt", &secret_key, key("a"), true),
+        ("kms:Decrypt", &secret_key, key("b"), false),
+        ("s3:GetObject", &object, ContextFacts::Plain, true),
+        ("s3:GetObject", &other, ContextFacts::Plain, false),
+    ] {
+        let decision = policies.decide(&DecisionRequest {
+            id: Uuid::nil(),
+            principal: &user(HOME, "dan", &[]),
+            action: &Action::parse(name).unwrap(),
+            resource,
+            request: &request_facts(),
+            context: &context,
+            extra_context: None,
+            session_policy: None,
+        });
+        assert_eq!(decision.allowed, allowed, "{name} {context:?}: {}", decision.reason);
+        assert!(!decision.verdicts.is_empty(), "{}", decision.reason);
+        let again = decision.record().unwrap().decide_again(&policies).unwrap();
+        assert_eq!(again.allowed, allowed, "{name}");
+    }
+}
+
+#[test]
 fn context_given_by_hand() {
     let policies = starter();
     let dan = user(HOME, "dan", &["developers"]);
@@ -854,6 +962,34 @@ proptest! {
     fn no_text_crashes_the_compiler(text in "[ -~\n]{0,200}") {
         let _ = CompiledPolicies::compile(&files(&[("111111111111/a.cedar", &text)]), &EveryName, CompileOptions::default());
         let _ = SessionPolicy::compile(&text);
+    }
+}
+
+/// What a decision takes in the store, before it is sealed; `--no-capture` shows it. Like decisions share their entities.
+#[test]
+fn a_record_is_small() {
+    let policies = starter();
+    let dan = user(HOME, "dan", &["developers"]);
+    let read = policies.decide(&DecisionRequest {
+        id: Uuid::nil(),
+        principal: &dan,
+        action: &Action::git_pull(),
+        resource: &ResourceFacts::Repository(repository(HOME, "shop")),
+        request: &request_facts(),
+        context: &ContextFacts::Plain,
+        extra_context: None,
+        session_policy: None,
+    });
+    for (what, decision, most) in [
+        ("a read", read, (900, 700)),
+        ("a push", push(&policies, &dan, "refs/heads/topic", ChangeKind::FastForward), (900, 1200)),
+        ("a refused push", push(&policies, &dan, "refs/heads/production", ChangeKind::Force), (1400, 1200)),
+    ] {
+        let encoded = decision.record().unwrap().encode().unwrap();
+        let size = (encoded.body.len(), encoded.entities.map_or(0, |entities| entities.len()));
+        let report = format!("{what}: {} bytes, and {} of entities, which like decisions share\n", size.0, size.1);
+        std::io::Write::write_all(&mut std::io::stderr(), report.as_bytes()).unwrap();
+        assert!(size.0 <= most.0 && size.1 <= most.1, "{report}");
     }
 }
 

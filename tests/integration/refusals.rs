@@ -341,6 +341,22 @@ fn policies_are_changed_checked_and_explained() {
     assert!(said.contains("denied by policy mine") && said.contains("ask bob"), "{said}");
     bob.git(&work, &["push", "-q", &bob.https("shop"), "HEAD:refs/heads/after"]);
     assert!(host.admin(&["policy", "generations"]).lines().count() >= 2);
+    // A ref that is not there may be meant; D7: that it is not is said.
+    let on = |name: &str| {
+        format!(
+            "@id(\"{name}\") forbid (principal, action in Action::\"codecommit:ChangeRef\", resource in Ref::\"111111111111/shop/refs/heads/{name}\");\n"
+        )
+    };
+    std::fs::write(&file, on("producton") + &on("production")).unwrap();
+    let said = host.admin(&["policy", "check"]);
+    let missing = "warning: 111111111111/mine.cedar:1:91: policy `producton`: there is no ref `refs/heads/producton` in repository `shop`";
+    assert!(said.contains(missing) && said.lines().count() == 2, "{said}");
+    let said = host.admin(&["policy", "apply"]);
+    assert!(said.contains("is active") && said.contains("there is no ref `refs/heads/producton`"), "{said}");
+    host.admin(&["repo", "create", "zeta"]);
+    assert!(host.admin(&["policy", "matrix", "--repository", "zeta"]).starts_with("in repository zeta:"));
+    let refused = host.try_admin(&["policy", "matrix", "--repository", "zebra"]);
+    assert!(text(&refused.stderr).contains("there is no repository `zebra`"), "{refused:?}");
 }
 
 // J5 D9

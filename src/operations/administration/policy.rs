@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::question::{Question, everyone, parse_principal};
 use super::{AdminContext, chosen_account, failed, table, time};
+use crate::identity::RepositoryRecord;
 use crate::names::{AccountId, RefName, RepositoryName};
 use crate::operations::admin::{AdminFailure, AdminReply, PolicyCommand};
 use crate::operations::authority::repository_facts;
-use crate::operations::policies::{Applied, compile};
+use crate::operations::policies::{ANY_REF, Applied, ApplyOptions, compile};
 use crate::policy::{
     Action, ChangeKind, CompiledPolicies, ContextFacts, DecisionRecord, DecisionRequest, PolicyFiles, PolicyText,
     PrincipalFacts, Problem, RefChangeFacts, RefFacts, RepositoryFacts, ResourceFacts, explain, matrix, who_can,
@@ -25,7 +26,7 @@ pub(super) fn run(
     match command {
         PolicyCommand::Check { folder } => {
             let files = read(folder.as_deref().unwrap_or(ctx.policies_dir))?;
-            match compile(&files, ctx.identity, false) {
+            match compile(&files, ctx.identity, &|record, name| has_ref(ctx, record, name), false) {
                 Ok(compiled) => {
                     let n = compiled.policies.texts().count();
                     let text = with_problems(format!("{n} policies, valid"), &compiled.warnings);
@@ -43,7 +44,13 @@ pub(super) fn run(
                 return Err(AdminFailure::new("the reason is one line of at most 1000 bytes"));
             }
             let files = read(folder.as_deref().unwrap_or(ctx.policies_dir))?;
-            let applied = ctx.policies.apply(ctx.store, ctx.identity, &files, *allow_unknown, "administrator", reason);
+            let options = ApplyOptions {
+                allow_unknown: *allow_unknown,
+                has_ref: &|record, name| has_ref(ctx, record, name),
+                by: "administrator",
+                reason,
+            };
+            let applied = ctx.policies.apply(ctx.store, ctx.identity, &files, &options);
             applied_reply(applied.map_err(|error| failed(&*error))?)
         }
         PolicyCommand::Recover => {
@@ -57,7 +64,7 @@ pub(super) fn run(
             let old = from.map_or(Ok(active), stored)?;
             let (new, to_name) = match to {
                 Some(number) => (stored(*number)?, format!("generation {number}")),
-                None => match compile(&read(ctx.policies_dir)?, ctx.identity, true) {
+                None => match compile(&read(ctx.policies_dir)?, ctx.identity, ANY_REF, true) {
                     Ok(compiled) => (Arc::new(compiled.policies), "the folder".to_string()),
                     Err(problems) => return Ok(refused(&problems)),
                 },
@@ -130,14 +137,19 @@ pub(super) fn run(
                 .collect();
             Ok(AdminReply::ok(table(&["PRINCIPAL", "MAY"], &rows), json.into()))
         }
-        PolicyCommand::Matrix => {
+        PolicyCommand::Matrix { repository } => {
             let account = chosen_account(ctx, account)?;
             let everyone: Vec<(String, PrincipalFacts)> =
                 everyone(ctx).into_iter().filter(|(_, facts)| facts.account() == Some(&account)).collect();
             let directory = ctx.identity.directory();
-            let repository = directory.repositories(&account).next().map(repository_facts);
-            let repository = match repository {
-                Some(repository) => repository,
+            let found = match repository {
+                Some(name) => Some(directory.repository(&account, name).ok_or_else(|| {
+                    AdminFailure::new(format!("there is no repository `{name}` in account {account}"))
+                })?),
+                None => directory.repositories(&account).next(),
+            };
+            let repository = match found {
+                Some(repository) => repository_facts(repository),
                 None => RepositoryFacts {
                     account: account.clone(),
                     name: RepositoryName::parse("example").map_err(|error| failed(&error))?,
@@ -264,6 +276,15 @@ fn applied_reply(applied: Applied) -> Result<AdminReply, AdminFailure> {
         }
         Applied::Refused(problems) => refused(&problems),
     })
+}
+
+/// Whether a repository has that ref, or one below it. A repository that cannot be read is no reason to warn of its refs.
+fn has_ref(ctx: &AdminContext<'_>, record: &RepositoryRecord, name: &[u8]) -> bool {
+    let Ok(repository) = (ctx.open_repository)(record) else { return true };
+    let is_at_or_below = |found: &RefName| {
+        found.as_bytes().strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/'))
+    };
+    repository.snapshot().refs.iter().any(|(found, _)| is_at_or_below(found))
 }
 
 /// The active policies, with what is attached now.

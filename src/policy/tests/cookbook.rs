@@ -21,11 +21,34 @@ const DOCUMENT: &str = include_str!("../../../docs/policies.md");
 const HOME: &str = "111111111111";
 
 /// What Git's doors ask, and taking roles. The API's table says what it asks besides.
-const ASKED: [&str; 5] =
-    ["codecommit:GetRepository", "codecommit:GitPull", "codecommit:GitPush", "codecommit:WritePath", "sts:AssumeRole"];
+const ASKED: [&str; 6] = [
+    "codecommit:GetRepository",
+    "codecommit:GitPull",
+    "codecommit:GitPush",
+    "codecommit:WritePath",
+    "sts:AssumeRole",
+    "sts:GetSessionToken",
+];
 
 /// Facts of requests that nothing fills in yet.
 const NOT_FILLED_IN: [&str; 6] = ["approvals", "approvers", "checks", "own", "owners-approved", "rules"];
+
+/// The table of services says which of them have actions that this server asks.
+#[test]
+fn the_page_says_what_is_asked() {
+    let rows = DOCUMENT.lines().filter_map(|line| {
+        let [service, asked] =
+            line.strip_prefix("| `")?.strip_suffix(" |")?.split_once(":` | ").map(|(a, b)| [a, b])?;
+        Some((service.to_owned(), asked != "none"))
+    });
+    let told: BTreeMap<String, bool> = rows.collect();
+    let mut asked: BTreeMap<String, bool> = BTreeMap::new();
+    for action in Action::all() {
+        let service = action.as_str().split(':').next().unwrap().to_owned();
+        *asked.entry(service).or_default() |= is_asked(&action);
+    }
+    assert_eq!(told, asked);
+}
 
 /// A policy's file and text.
 type Text = (String, String);
