@@ -16,6 +16,7 @@ use super::authority::{decide_repository, record_of};
 use super::decision_log::DecisionLog;
 use super::git_push::{self, PushError};
 use super::last_used::LastUses;
+use super::live::Live;
 use super::policies::Policies;
 use super::signed_passwords::SignedPasswords;
 use super::{
@@ -348,8 +349,10 @@ impl GitTransfer for Transfer {
             _ => Version::V0,
         };
         let mode = self.session.mode;
+        let live = Live::new(&self.host.identity, &self.ctx.principal);
+        let input = live.guard(input);
         match self.session.service {
-            GitService::UploadPack => git_pull::upload_pack(&self.repository, version, mode, input, output)
+            GitService::UploadPack => git_pull::upload_pack(&self.repository, version, mode, input, live.guard(output))
                 .map(|served| {
                     if let Some(pack) = served.pack {
                         tracing::info!(
@@ -363,9 +366,10 @@ impl GitTransfer for Transfer {
                 })
                 .map_err(pull_error),
             GitService::UploadArchive if mode == GitMode::Stateful => {
-                git_pull::upload_archive(&self.repository.snapshot(), input, output).map_err(pull_error)
+                git_pull::upload_archive(&self.repository.snapshot(), input, live.guard(output)).map_err(pull_error)
             }
             GitService::UploadArchive => Err(TransferError::Refused("archives are made over SSH only".into())),
+            // Who pushes is told what became of it: at publishing it is decided anew whether the caller still may.
             GitService::ReceivePack => {
                 let pushed = git_push::receive_pack(
                     &self.host,

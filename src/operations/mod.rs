@@ -24,6 +24,7 @@ pub mod git_pull;
 pub mod git_push;
 pub mod import;
 pub mod last_used;
+pub mod live;
 pub mod lockgate;
 pub mod policies;
 mod policy_watch;

@@ -7,8 +7,7 @@
 use std::time::Duration;
 
 use super::lockgate::Lockgate;
-use super::policies::Applied;
-use super::policies::ApplyOptions;
+use super::policies::{Applied, ApplyOptions};
 use crate::policy::PolicyFiles;
 
 /// How often the folder is looked at.

@@ -74,17 +74,22 @@ impl Inside {
         repository.snapshot().refs.get(&RefName::branch(branch).unwrap()).map(|entry| entry.id)
     }
 
-    /// `dan` pushes the deletion of `topic`; gives what the client reads.
-    fn delete_topic(&self) -> String {
-        let _inside = self.runtime.enter();
+    /// A call of `dan`'s.
+    fn as_dan(&self) -> OpContext {
         let directory = self.host.identity().directory();
         let dan = directory.user(&account(), &name("dan")).unwrap();
-        let ctx = OpContext {
+        OpContext {
             principal: Principal::User(UserPrincipal::new(dan, None)),
             request_id: Uuid::now_v7(),
             source: None,
             transport: Transport::Ssh,
-        };
+        }
+    }
+
+    /// `dan` pushes the deletion of `topic`; gives what the client reads.
+    fn delete_topic(&self) -> String {
+        let _inside = self.runtime.enter();
+        let ctx = self.as_dan();
         let session = GitSession {
             service: GitService::ReceivePack,
             repository: RepositoryPath::OwnAccount(RepositoryName::parse("shop").unwrap()),
@@ -167,6 +172,73 @@ fn a_push_by_somebody_who_was_taken_from_the_group_meanwhile_is_refused() {
     let said = inside.delete_topic();
     assert!(said.contains("ng refs/heads/topic no policy permits it"), "{said}");
     assert!(inside.tip("topic").is_some());
+}
+
+// C8 D8: what comes after the first byte is not read.
+#[test]
+fn a_transfer_ends_with_the_rights_of_its_caller() {
+    struct Interrupted<F>(Cursor<Vec<u8>>, Option<F>);
+    impl<F: FnOnce()> io::Read for Interrupted<F> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let n_read = self.0.read(&mut buffer[..1])?;
+            self.1.take().into_iter().for_each(|meanwhile| meanwhile());
+            Ok(n_read)
+        }
+    }
+    for service in [GitService::ReceivePack, GitService::UploadPack] {
+        let inside = Inside::new();
+        let _inside = inside.runtime.enter();
+        let ctx = inside.as_dan();
+        let session = GitSession {
+            service,
+            repository: RepositoryPath::OwnAccount(RepositoryName::parse("shop").unwrap()),
+            protocol_version: 0,
+            mode: GitMode::StatelessRpc,
+        };
+        let tip = inside.tip("topic").unwrap();
+        let request = match service {
+            GitService::ReceivePack => {
+                let line = format!("{tip} {} refs/heads/topic\0 report-status\n", "0".repeat(40));
+                format!("{:04x}{line}0000", line.len() + 4)
+            }
+            _ => format!("0032want {tip}\n00000009done\n"),
+        };
+        let run = |meanwhile: Option<Box<dyn FnOnce() + Send>>| {
+            let output = Shared::default();
+            let input = Interrupted(Cursor::new(request.clone().into_bytes()), meanwhile);
+            let transfer = inside.host.open(&ctx, &session).unwrap();
+            let ended = transfer.run(Box::new(input), Box::new(output.clone()));
+            (ended.map_err(|error| error.to_string()), output.0.lock().len())
+        };
+        if service == GitService::UploadPack {
+            let (ended, n_bytes) = run(None);
+            assert!(ended.is_ok() && n_bytes > 8, "{ended:?}");
+        }
+        let host = inside.host.clone();
+        let (ended, n_bytes) = run(Some(Box::new(move || {
+            host.store().wait(host.identity().set_user_disabled(&account(), &name("dan"), true)).unwrap();
+        })));
+        assert!(ended.is_err() && n_bytes == 0, "{ended:?}");
+        assert_eq!(inside.tip("topic"), Some(tip));
+        // What comes next is not let in either.
+        assert!(!inside.host.identity().is_active(&ctx.principal));
+    }
+}
+
+#[test]
+fn what_is_written_ends_with_the_rights_of_its_reader() {
+    let inside = Inside::new();
+    let _inside = inside.runtime.enter();
+    let ctx = inside.as_dan();
+    let (host, output) = (&inside.host, Shared::default());
+    let mut guarded = super::live::Live::new(host.identity(), &ctx.principal).guard(output.clone());
+    guarded.write_all(b"first").unwrap();
+    // Changes that are not about the caller end nothing.
+    host.store().wait(host.identity().create_group(&account(), &name("others"))).unwrap();
+    guarded.write_all(b" second").unwrap();
+    host.store().wait(host.identity().set_user_disabled(&account(), &name("dan"), true)).unwrap();
+    assert_eq!(guarded.write_all(b" third").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    assert_eq!(&*output.0.lock(), b"first second");
 }
 
 // D8
