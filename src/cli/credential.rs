@@ -23,6 +23,8 @@ pub(super) enum Credential {
     /// Public keys whose signatures on commits count as the user's
     #[command(subcommand)]
     SigningKey(SigningKey),
+    /// Who holds which credentials, their ages and last use, as CSV
+    Report,
     /// List a user's credentials
     List {
         #[arg(value_parser = principal)]
@@ -96,6 +98,7 @@ impl Credential {
             }
             Credential::Git(Create::Create { user }) => CredentialCommand::GitCreate { user },
             Credential::AccessKey(Create::Create { user }) => CredentialCommand::AccessKeyCreate { user },
+            Credential::Report => CredentialCommand::Report,
             Credential::List { user } => CredentialCommand::List { user },
             Credential::Revoke { user, id } => CredentialCommand::Revoke { user, id },
         })

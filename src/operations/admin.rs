@@ -190,6 +190,8 @@ pub enum CredentialCommand {
         /// Commits from after count as unsigned, in milliseconds since the Unix epoch.
         until_ms: Option<i64>,
     },
+    /// Lists who holds which credentials, how old they are and when they were used last, as CSV.
+    Report,
     /// Makes a Git user name and password; shown once.
     GitCreate {
         /// Whose.

@@ -15,7 +15,7 @@ use super::administration::{self, AdminContext};
 use super::authority::{decide_repository, record_of};
 use super::decision_log::DecisionLog;
 use super::git_push::{self, PushError};
-use super::last_used::LastUses;
+use super::last_used::{LastUse, LastUses};
 use super::live::Live;
 use super::policies::Policies;
 use super::signed_passwords::SignedPasswords;
@@ -259,6 +259,12 @@ impl GitHost for Lockgate {
             return Err(GitRefusal::Forbidden(format!("{}{advice} (decision {})", pull.refusal_line(), pull.id)));
         }
         note(pull);
+        if let Principal::User(user) = &ctx.principal
+            && let Some(credential) = &user.credential
+        {
+            let (service, region) = ("codecommit".to_owned(), self.settings.region.clone());
+            self.last_uses.note(credential, LastUse { at_ms: now_ms, service, region });
+        }
         let repository = self.repository(&record).map_err(|error| unavailable("open the repository", &error))?;
         Ok(Box::new(Transfer { host: self.clone(), ctx: ctx.clone(), session: session.clone(), record, repository }))
     }
@@ -302,6 +308,7 @@ impl AdminHost for Lockgate {
             open_repository: &|record| self.repository(record),
             forget_repository: &|id| self.repositories.forget(id),
             import: &import,
+            last_use: &|id| self.last_use(id),
         };
         administration::run(&context, request, progress)
     }

@@ -19,6 +19,7 @@ pub mod administration;
 pub mod authority;
 pub mod authorize;
 mod commit_facts;
+pub mod credential_report;
 mod decision_log;
 pub mod git_pull;
 pub mod git_push;
@@ -30,6 +31,7 @@ pub mod policies;
 mod policy_watch;
 pub mod sessions;
 pub mod signed_passwords;
+pub mod simulation;
 mod written_paths;
 
 #[cfg(test)]

@@ -137,6 +137,14 @@ impl Policies {
         active.policies.clone()
     }
 
+    /// [`Policies::with`], and documents more that are attached nowhere; for questions, not to decide.
+    pub fn with_more(&self, directory: &Directory, region: &str, more: Vec<AttachedDocument>) -> CompiledPolicies {
+        let policies = self.with(directory, region);
+        let all = attached(directory).into_iter().chain(more);
+        let attached = AttachedPolicies::compile(Some(policies.attached()), all, region);
+        policies.with_attached(Arc::new(attached))
+    }
+
     /// Loads the active generation if it is another one than is held.
     pub fn refresh(&self, store: &Store, identity: &Identity) -> Result<(), Failure> {
         let number = store.wait(store.catalog().active_policy())?;

@@ -104,6 +104,13 @@ impl Action {
         &self.0
     }
 
+    /// The kinds of things that the action is asked of, as entity types: `Repository`.
+    pub fn resource_kinds(&self) -> Vec<String> {
+        let known = SPOKEN.actions.get(&*self.0);
+        let kinds = known.and_then(|known| SPOKEN.schema.resources_for_action(&known.uid)).into_iter().flatten();
+        kinds.map(|kind| kind.basename().to_owned()).collect()
+    }
+
     /// Whether the action needs no permit and can only be forbidden.
     pub(super) fn is_forbid_only(&self) -> bool {
         matches!(&*self.0, "codecommit:WritePath" | "sts:GetSessionToken")

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::mem::{Discriminant, discriminant};
 use std::net::IpAddr;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use cedar_policy::{Context, RestrictedExpression};
 use cedar_policy_core::ast::{Name, RestrictedExpr};
@@ -296,17 +296,18 @@ pub(super) fn build(
 /// the context with all optional fields fits and the one without any does, each one between fits. Those two are tried, once for
 /// each action. What is not known to fit is to be checked.
 pub(super) fn always_fits(action: &Action, facts: &ContextFacts) -> bool {
-    static FITTING: LazyLock<HashMap<String, Vec<Discriminant<ContextFacts>>>> = LazyLock::new(|| {
-        let fitting = |action: &Action| {
-            let kinds = samples().into_iter().filter(|(least, most)| {
-                let same_kind = discriminant(least) == discriminant(most);
-                same_kind && sample_fits(action, least, None) && sample_fits(action, most, Some([127, 0, 0, 1].into()))
-            });
-            kinds.map(|(least, _)| discriminant(&least)).collect()
-        };
-        Action::all().iter().map(|action| (action.as_str().to_owned(), fitting(action))).collect()
-    });
-    FITTING.get(action.as_str()).is_some_and(|kinds| kinds.contains(&discriminant(facts)))
+    type Kinds = OnceLock<Vec<Discriminant<ContextFacts>>>;
+    static FITTING: LazyLock<HashMap<String, Kinds>> =
+        LazyLock::new(|| SPOKEN.actions.keys().map(|name| (name.clone(), OnceLock::new())).collect());
+    let fitting = || {
+        let kinds = samples().into_iter().filter(|(least, most)| {
+            let same_kind = discriminant(least) == discriminant(most);
+            same_kind && sample_fits(action, least, None) && sample_fits(action, most, Some([127, 0, 0, 1].into()))
+        });
+        kinds.map(|(least, _)| discriminant(&least)).collect()
+    };
+    // An action is tried when it is first asked: a server asks a few of many.
+    FITTING.get(action.as_str()).is_some_and(|kinds| kinds.get_or_init(fitting).contains(&discriminant(facts)))
 }
 
 /// The context of the action with each field that it can have, as Cedar JSON: what stands in it says only of which type it is.

@@ -164,6 +164,17 @@ impl NamedKind {
         self.parts_of_id(id)?.into_iter().map(decoded).collect()
     }
 
+    /// The name in an ARN of that service, given by what stands behind its account; none if the kind has no such ARNs.
+    pub fn names_of_arn<'a>(self, service: &str, rest: &'a str) -> Option<Vec<&'a str>> {
+        let shape = self.arn();
+        let name = rest.strip_prefix(shape.prefix).filter(|_| shape.is_exact && shape.service == service)?;
+        let parts: Vec<&str> = match self {
+            NamedKind::OidcProvider => vec![name],
+            _ => name.split('/').collect(),
+        };
+        (parts.len() == self.n_parts() && parts.iter().all(|part| !part.is_empty())).then_some(parts)
+    }
+
     pub(super) fn arn(self) -> ArnShape {
         self.description().arn
     }

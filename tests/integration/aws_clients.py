@@ -3,7 +3,7 @@
 Prints the operations that were called, one a line, for the test that runs this.
 """
 
-import base64, hashlib, hmac, json, struct, sys, time
+import base64, csv, hashlib, hmac, io, json, struct, sys, time
 
 import boto3, botocore.exceptions
 from botocore.config import Config
@@ -240,6 +240,52 @@ assert [p["Arn"] for p in iam.list_open_id_connect_providers()["OpenIDConnectPro
 refused("InvalidInput", iam.create_open_id_connect_provider, Url="https://issuer.example.com/a?b=c")
 iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider)
 refused("NoSuchEntity", iam.get_open_id_connect_provider, OpenIDConnectProviderArn=provider)
+
+# What somebody may do, and who holds what
+def simulated(source, actions, **more):
+    answer = iam.simulate_principal_policy(PolicySourceArn=source, ActionNames=actions, **more)
+    return [found["EvalDecision"] for found in answer["EvaluationResults"]]
+
+
+def context(name, value):
+    return {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": "string"}
+
+
+someone = f"arn:aws:iam::{account}:user/alice"
+shop = f"arn:aws:codecommit:us-east-1:{account}:shop"
+main = context("codecommit:References", "refs/heads/main")
+assert simulated(someone, ["codecommit:GitPush"], ResourceArns=[shop], ContextEntries=[main]) == ["implicitDeny"]
+allowing = [document(allow("codecommit:GitPush"))]
+assert simulated(
+    someone, ["codecommit:GitPush", "iam:CreateUser"], ResourceArns=["*"], ContextEntries=[main], PolicyInputList=allowing
+) == ["allowed", "implicitDeny"]
+denying = allowing + [document({"Effect": "Deny", "Action": "codecommit:*", "Resource": shop})]
+answer = iam.simulate_principal_policy(
+    PolicySourceArn=someone, ActionNames=["codecommit:GitPush"], ResourceArns=[shop], PolicyInputList=denying
+)["EvaluationResults"][0]
+assert answer["EvalDecision"] == "explicitDeny" and answer["MissingContextValues"] == ["codecommit:References"], answer
+assert answer["MatchedStatements"][0]["SourcePolicyId"].endswith("simulated/2#statement-1"), answer
+administrator = [f"arn:aws:iam::{account}:{kind}" for kind in ("user/admin", "group/administrators")]
+for source in administrator:
+    assert simulated(source, ["iam:CreateUser", "codecommit:DeleteRepository"]) == ["allowed"] * 2
+pages = iam.get_paginator("simulate_principal_policy").paginate(
+    PolicySourceArn=someone, ActionNames=["iam:GetUser", "iam:GetGroup", "iam:GetRole"], PaginationConfig={"PageSize": 2}
+)
+assert [found["EvalActionName"] for page in pages for found in page["EvaluationResults"]] == [
+    "iam:GetUser", "iam:GetGroup", "iam:GetRole"
+]
+refused("NoSuchEntity", iam.simulate_principal_policy, PolicySourceArn=someone + "x", ActionNames=["iam:GetUser"])
+refused("InvalidInput", iam.simulate_principal_policy, PolicySourceArn=someone, ActionNames=["iam:GetUsers"])
+refused(
+    "InvalidInput", iam.simulate_principal_policy, PolicySourceArn=someone, ActionNames=["iam:GetUser"], ResourceArns=[shop]
+)
+assert iam.generate_credential_report()["State"] == "COMPLETE"
+report = iam.get_credential_report()
+assert report["ReportFormat"] == "text/csv"
+rows = {row["user"]: row for row in csv.DictReader(io.StringIO(report["Content"].decode()))}
+assert rows["<root_account>"]["access_key_1_active"] == "false"
+assert rows["admin"]["access_key_1_active"] == "true" and rows["admin"]["access_key_1_last_used_service"] == "iam", rows
+assert rows["admin"]["access_key_2_last_rotated"] == "N/A" and rows["admin"]["arn"].endswith(":user/admin")
 
 # The end
 assert iam.get_account_summary()["SummaryMap"]["Users"] == 3

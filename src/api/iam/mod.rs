@@ -10,6 +10,7 @@ mod groups;
 mod policies;
 mod providers;
 mod roles;
+mod simulate;
 mod ssh_keys;
 mod users;
 
@@ -30,7 +31,8 @@ pub fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     git_credentials::register(all)?;
     ssh_keys::register(all)?;
     devices::register(all)?;
-    providers::register(all)
+    providers::register(all)?;
+    simulate::register(all)
 }
 
 #[derive(Serialize)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::codec::{Entries, Timestamp};
+use super::super::codec::{Blob, Entries, Timestamp};
 use super::super::error::ApiError;
 use super::super::iam_ids::user_id;
 use super::super::operation::{Call, NotRegistered, Operations};
@@ -26,7 +26,10 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     all.add(iam, "TagUser", "iam:TagUser", Write, of_user, tag_user)?;
     all.add(iam, "UntagUser", "iam:UntagUser", Write, of_user, untag_user)?;
     all.add(iam, "ListUserTags", "iam:ListUserTags", Read, of_user, list_user_tags)?;
-    all.add(iam, "GetAccountSummary", "iam:GetAccountSummary", Read, of_account, get_account_summary)
+    all.add(iam, "GetAccountSummary", "iam:GetAccountSummary", Read, of_account, get_account_summary)?;
+    let generate = "iam:GenerateCredentialReport";
+    all.add(iam, "GenerateCredentialReport", generate, Read, of_account, generate_credential_report)?;
+    all.add(iam, "GetCredentialReport", "iam:GetCredentialReport", Read, of_account, get_credential_report)
 }
 
 asked!(maybe user: MaybeUser);
@@ -262,4 +265,33 @@ fn get_account_summary(call: &Call<'_>, _: Nothing) -> Result<AccountSummary, Ap
     ]);
     let summary_map = summary_map.into_iter().map(|(name, number)| (name.to_owned(), number)).collect();
     Ok(AccountSummary { summary_map: Entries(summary_map) })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ReportState {
+    state: &'static str,
+    description: &'static str,
+}
+
+/// There is nothing to wait for: a report is made when it is asked for.
+fn generate_credential_report(_: &Call<'_>, _: Nothing) -> Result<ReportState, ApiError> {
+    Ok(ReportState { state: "COMPLETE", description: "a report is made whenever it is asked for" })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct CredentialReport {
+    content: Blob,
+    report_format: &'static str,
+    generated_time: Timestamp,
+}
+
+fn get_credential_report(call: &Call<'_>, _: Nothing) -> Result<CredentialReport, ApiError> {
+    let csv = call.host.credential_report(call.account()).map_err(|error| ApiError::internal(&error))?;
+    Ok(CredentialReport {
+        content: Blob(csv.into_bytes()),
+        report_format: "text/csv",
+        generated_time: Timestamp(call.now_ms),
+    })
 }

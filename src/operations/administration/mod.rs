@@ -14,11 +14,13 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::admin::{AccountCommand, AdminCommand, AdminFailure, AdminReply, AdminRequest, ImportSource};
+use super::last_used::LastUse;
 use super::policies::Policies;
 use crate::identity::{Identity, RepositoryRecord};
 use crate::names::AccountId;
 use crate::repository::handle::{Repository, RepositoryError};
 use crate::store::Store;
+use crate::store::catalog::CatalogError;
 
 /// Gives a repository of the directory, open.
 pub type OpenRepository<'a> = dyn Fn(&RepositoryRecord) -> Result<Arc<Repository>, RepositoryError> + 'a;
@@ -44,6 +46,8 @@ pub struct AdminContext<'a> {
     pub forget_repository: &'a dyn Fn(&[u8; 16]),
     /// Imports.
     pub import: &'a Import<'a>,
+    /// When a credential was used last.
+    pub last_use: &'a dyn Fn(&str) -> Result<Option<LastUse>, CatalogError>,
 }
 
 /// Runs one command.

@@ -7,6 +7,7 @@ use super::{AdminContext, failed, table, time, wait};
 use crate::identity::{CredentialKind, SigningKeyInfo};
 use crate::names::{AccountId, PrincipalName};
 use crate::operations::admin::{AdminFailure, AdminReply, CredentialCommand, GroupCommand, RoleCommand, UserCommand};
+use crate::operations::credential_report;
 use crate::repository::signature::SigningKey;
 
 pub(super) fn user(
@@ -196,6 +197,16 @@ pub(super) fn credential(
                 .map(|row| json!({"id": row[0], "kind": row[1], "name": row[2], "created": row[3]}))
                 .collect();
             Ok(AdminReply::ok(table(&["ID", "KIND", "NAME", "MADE"], &rows), json.into()))
+        }
+        CredentialCommand::Report => {
+            let rows = credential_report::rows(&ctx.identity.directory(), account, ctx.last_use);
+            let rows = rows.map_err(|error| failed(&error))?;
+            let line = |row: &Vec<String>| -> serde_json::Map<String, serde_json::Value> {
+                let named = credential_report::COLUMNS.iter().zip(row);
+                named.map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
+            };
+            let json: Vec<_> = rows.iter().map(line).collect();
+            Ok(AdminReply::ok(credential_report::csv(&rows), json!(json)))
         }
         CredentialCommand::Revoke { user, id } => {
             wait(ctx, ctx.identity.revoke_credential(account, user, id))?;

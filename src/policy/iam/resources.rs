@@ -282,8 +282,8 @@ fn named(arn: &Arn, kind: NamedKind) -> Result<Found, Why> {
             format!("name each with its account, write `*`, or a policy in Cedar that names a `{}`", kind.type_name()),
         ));
     };
-    // The name of a provider is an address, with slashes; other names have none.
     let parts: Vec<&str> = match kind {
+        // The name of a provider is an address, with slashes; other names have none.
         NamedKind::OidcProvider => vec![name.as_str()],
         _ => name.split('/').collect(),
     };
