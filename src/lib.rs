@@ -12,6 +12,7 @@ pub mod api;
 
 pub mod operations;
 
+pub mod oidc;
 pub mod sigv4;
 
 pub mod identity;
@@ -27,4 +28,5 @@ pub mod store;
 pub mod clock;
 pub mod config;
 pub mod names;
+pub mod outbound;
 pub mod telemetry;
