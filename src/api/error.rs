@@ -1,6 +1,7 @@
 //! What a client reads when a call fails: a code that its SDK knows, a status, and a text for people.
 
 use crate::identity::IdentityError;
+use crate::oidc::WebIdentityError;
 use crate::operations::authorize::NotAllowed;
 use crate::operations::sessions::SessionError;
 
@@ -90,6 +91,12 @@ impl ApiError {
             SessionError::BadPolicy(_) => ApiError::client("MalformedPolicyDocument", 400, text),
             SessionError::TooLarge { .. } => ApiError::client("PackedPolicyTooLarge", 400, text),
             SessionError::WrongCode | SessionError::NotForThis(_) => ApiError::client("AccessDenied", 403, text),
+            SessionError::Token(WebIdentityError::Invalid(_)) => ApiError::client("InvalidIdentityToken", 400, text),
+            SessionError::Token(WebIdentityError::Expired) => ApiError::client("ExpiredTokenException", 400, text),
+            SessionError::Token(WebIdentityError::Rejected(_)) => ApiError::client("IDPRejectedClaim", 403, text),
+            SessionError::Token(WebIdentityError::Communication(_)) => {
+                ApiError::client("IDPCommunicationError", 400, text)
+            }
             SessionError::Identity(error) => ApiError::internal(error),
         }
     }
@@ -100,10 +107,21 @@ fn arn_of(entity: &str) -> String {
     let parts = entity.split_once("::").and_then(|(kind, id)| Some((kind, id.strip_prefix('"')?.strip_suffix('"')?)));
     match parts {
         Some(("Account", account)) => format!("arn:aws:iam::{account}:root"),
-        Some(("Role", id)) => match id.split_once('/') {
-            Some((account, name)) => format!("arn:aws:iam::{account}:role/{name}"),
-            None => entity.to_owned(),
-        },
-        _ => entity.to_owned(),
+        Some((kind, id)) => {
+            let kind = match kind {
+                "User" => "user",
+                "Group" => "group",
+                "Role" => "role",
+                "ManagedPolicy" => "policy",
+                "MfaDevice" => "mfa",
+                "OidcProvider" => "oidc-provider",
+                _ => return entity.to_owned(),
+            };
+            match id.split_once('/') {
+                Some((account, name)) => format!("arn:aws:iam::{account}:{kind}/{name}"),
+                None => entity.to_owned(),
+            }
+        }
+        None => entity.to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! The AWS wire: signed requests in, answers in each service's protocol out.
 //!
-//! A request is looked at in two steps, so that a stranger's body is never read: [`Api::begin`] finds out from its head whose key
+//! A request is looked at in two steps, so that a stranger's body is not read, but for a short form that may hold a provider's token: [`Api::begin`] finds out from its head whose key
 //! is said to have signed, [`Begun::finish`] takes the body, checks the signature and calls the operation. Which service is meant is
 //! said by the signature's scope; where there is none, by nothing, and the request is refused.
 //!
@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use codec::{Parameters, Protocol, Written, read_json, read_query};
+use codec::{Output, Parameters, Protocol, Written, read_json, read_query};
 use error::ApiError;
 use operation::{Call, Operations};
 use service::Service;
@@ -43,6 +43,9 @@ pub struct Api {
 
 /// Longest body of a request. Operations that take files will need more.
 const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// Longest form that nobody has signed: a token of 20,000 bytes, and what belongs to it.
+const MAX_UNSIGNED_BYTES: usize = 32 << 10;
 
 impl Api {
     /// Registers all operations. Fails where one is not declared as it has to be.
@@ -79,12 +82,10 @@ impl ApiService for ApiDoor {
     fn begin(&self, head: ApiHead) -> Result<Box<dyn ApiCall>, ApiAnswer> {
         let presented = match Presented::parse(&view(&head)) {
             Ok(Some(presented)) => presented,
+            // A form may be the one call that is not signed.
+            Ok(None) if Unsigned::may_be(&head) => return Ok(Box::new(Unsigned { api: self.0.clone(), head })),
             Ok(None) => {
-                let error = ApiError::client(
-                    "MissingAuthenticationToken",
-                    403,
-                    "the request is not signed: no credentials were sent with it",
-                );
+                let error = not_signed();
                 return Err(answer(protocol_of(&head, None), Service::Sts, &error, &head.request_id));
             }
             Err(error) => {
@@ -166,6 +167,55 @@ impl ApiCall for Begun {
         };
         ApiAnswer { is_proven: true, ..answer }
     }
+}
+
+/// A form that nobody has signed: of all calls one may come so, and what it brings has to prove itself.
+struct Unsigned {
+    api: Arc<Api>,
+    head: ApiHead,
+}
+
+impl Unsigned {
+    fn may_be(head: &ApiHead) -> bool {
+        let content_type = head.header("content-type").unwrap_or_default();
+        head.method == "POST" && head.query.is_none() && content_type.starts_with("application/x-www-form-urlencoded")
+    }
+
+    fn run(&self, body: &[u8]) -> Result<Output, ApiError> {
+        let value = read_query(body)?;
+        if value.get("Action").and_then(|action| action.as_str()) != Some(sts::BY_TOKEN) {
+            return Err(not_signed());
+        }
+        let parameters = Parameters { value, protocol: Protocol::Query };
+        let input = parameters.read()?;
+        Output::of(&sts::assume_role_with_web_identity(&self.api.host, Some(self.head.source), input)?)
+    }
+}
+
+impl ApiCall for Unsigned {
+    fn max_body_bytes(&self) -> usize {
+        MAX_UNSIGNED_BYTES
+    }
+
+    fn too_long(&self) -> ApiAnswer {
+        answer(Protocol::Query, Service::Sts, &not_signed(), &self.head.request_id)
+    }
+
+    fn finish(self: Box<Self>, body: Vec<u8>) -> ApiAnswer {
+        match self.run(&body) {
+            Ok(output) => {
+                let request_id = &self.head.request_id;
+                let written = Protocol::Query.write(Service::Sts, sts::BY_TOKEN, &output, &request_id.to_string());
+                ApiAnswer { is_proven: true, ..of_written(written, request_id) }
+            }
+            Err(error) => answer(Protocol::Query, Service::Sts, &error, &self.head.request_id),
+        }
+    }
+}
+
+fn not_signed() -> ApiError {
+    let message = "the request is not signed: no credentials were sent with it";
+    ApiError::client("MissingAuthenticationToken", 403, message)
 }
 
 impl Begun {

@@ -1,6 +1,7 @@
 //! STS: who am I, temporary credentials, roles. Shapes and limits: AWS, API reference of STS, version 2011-06-15.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use super::service::Service;
 use crate::identity::{Principal, TemporaryCredentials};
 use crate::names::{AccountId, PolicyName, PrincipalName, escape_for_people};
 use crate::operations::authorize::Weight;
+use crate::operations::lockgate::Lockgate;
 use crate::operations::sessions::RoleRequest;
 use crate::policy::ResourceFacts;
 use secrecy::ExposeSecret;
@@ -21,6 +23,10 @@ pub fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let sts = Service::Sts;
     all.add_deciding(sts, "GetCallerIdentity", "whoever has a valid key may know whose it is", get_caller_identity)?;
     all.add_deciding(sts, "AssumeRole", "asks sts:AssumeRole with the request's context", assume_role)?;
+    let by_token = "asks sts:AssumeRoleWithWebIdentity for the one whom the token is about";
+    all.add_deciding(sts, BY_TOKEN, by_token, |call, input| {
+        assume_role_with_web_identity(call.host, call.ctx.source, input)
+    })?;
     all.add_deciding(sts, "GetSessionToken", "asks sts:GetSessionToken of users alone", get_session_token)?;
     all.add_deciding(
         sts,
@@ -170,6 +176,76 @@ fn assume_role(call: &Call<'_>, input: AssumeRoleInput) -> Result<AssumeRoleOutp
             arn: Principal::Session(Box::new(taken.session.clone())).arn(),
         },
         packed_policy_size: taken.packed_policy_percent,
+        source_identity: taken.session.source_identity.as_ref().map(ToString::to_string),
+    })
+}
+
+/// The one operation that is not signed: the token says who asks.
+pub(super) const BY_TOKEN: &str = "AssumeRoleWithWebIdentity";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct WebIdentityInput {
+    role_arn: String,
+    role_session_name: String,
+    web_identity_token: String,
+    provider_id: Option<String>,
+    duration_seconds: Option<u32>,
+    policy: Option<String>,
+    #[serde(default)]
+    policy_arns: Vec<PolicyArn>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct WebIdentityOutput {
+    credentials: Credentials,
+    subject_from_web_identity_token: String,
+    assumed_role_user: AssumedRoleUser,
+    packed_policy_size: u32,
+    provider: String,
+    audience: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_identity: Option<String>,
+}
+
+/// Whoever calls: the caller counts for nothing, the token for everything.
+pub(super) fn assume_role_with_web_identity(
+    host: &Lockgate,
+    source: Option<IpAddr>,
+    input: WebIdentityInput,
+) -> Result<WebIdentityOutput, ApiError> {
+    if input.provider_id.is_some() {
+        return Err(ApiError::validation("ProviderId: tokens of OAuth 2.0 without OpenID Connect are not taken here"));
+    }
+    let (account, role) = parse_role_arn(&input.role_arn)?;
+    let managed = input.policy_arns.iter().map(|policy| parse_policy_arn(&policy.arn, &account));
+    let request = RoleRequest {
+        managed_policies: managed.collect::<Result<_, _>>()?,
+        account,
+        role,
+        session_name: session_name("roleSessionName", &input.role_session_name)?,
+        duration_seconds: input.duration_seconds,
+        policy: input.policy,
+        tags: BTreeMap::new(),
+        transitive_tags: BTreeSet::new(),
+        external_id: None,
+        source_identity: None,
+        one_time_code: None,
+    };
+    let found = host.assume_role_with_web_identity(source, &request, &input.web_identity_token);
+    let found = found.map_err(|error| ApiError::of_session("who comes with the token", &error))?;
+    let taken = found.taken;
+    Ok(WebIdentityOutput {
+        credentials: Credentials::of(&taken.credentials),
+        subject_from_web_identity_token: found.subject,
+        assumed_role_user: AssumedRoleUser {
+            assumed_role_id: format!("{}:{}", role_id(taken.role.id), taken.session.session_name),
+            arn: Principal::Session(Box::new(taken.session.clone())).arn(),
+        },
+        packed_policy_size: taken.packed_policy_percent,
+        provider: found.issuer_url,
+        audience: found.audience,
         source_identity: taken.session.source_identity.as_ref().map(ToString::to_string),
     })
 }

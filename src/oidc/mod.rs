@@ -58,6 +58,12 @@ pub enum WebIdentityError {
     Communication(String),
 }
 
+/// What a token claims to be of, before anything of it is believed: to find the provider that it has to be checked against.
+pub fn claimed_issuer(token: &str) -> Result<String, WebIdentityError> {
+    let token = token::Token::parse(token)?;
+    token.issuer().filter(|issuer| issuer.len() <= 512).map(str::to_owned).ok_or_else(|| invalid("it names no issuer"))
+}
+
 fn invalid(why: impl Into<String>) -> WebIdentityError {
     WebIdentityError::Invalid(why.into())
 }

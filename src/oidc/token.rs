@@ -94,6 +94,10 @@ impl<'a> Token<'a> {
         Ok(Token { signed, signature, algorithm, key_id, claims: object(claims, "payload")? })
     }
 
+    pub(super) fn issuer(&self) -> Option<&str> {
+        self.text("iss")
+    }
+
     pub(super) fn check_issuer(&self, provider: &Provider) -> Result<(), WebIdentityError> {
         if self.text("iss") == Some(&provider.issuer_url) {
             return Ok(());

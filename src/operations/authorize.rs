@@ -1,12 +1,18 @@
 //! Deciding one call, and keeping the decision: the way of everything that is neither a push nor a pull.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use uuid::Uuid;
 
 use super::OpContext;
 use super::authority::{decide, record_of};
 use super::lockgate::Lockgate;
 use crate::identity::Directory;
-use crate::policy::{Action, CompiledPolicies, ContextFacts, Decision, ResourceFacts};
+use crate::policy::{
+    Action, CompiledPolicies, ContextFacts, Decision, DecisionRequest, PrincipalFacts, RequestFacts, ResourceFacts,
+    Transport, WebIdentityFacts,
+};
 
 /// A call that may be made.
 pub struct Allowed {
@@ -39,6 +45,49 @@ pub enum Weight {
 }
 
 impl Lockgate {
+    /// Decides for somebody who is no principal of this server: a provider's word says who it is. Recorded as all that changes
+    /// something. Blocks.
+    pub fn authorize_web_identity(
+        &self,
+        who: WebIdentityFacts,
+        source: Option<IpAddr>,
+        resource: &ResourceFacts,
+        context: &ContextFacts,
+    ) -> Result<Allowed, NotAllowed> {
+        let directory = self.identity().directory();
+        let policies = self.policies().with(&directory, self.identity().region());
+        let now_ms = self.store().clock().now_ms();
+        let decision = policies.decide(&DecisionRequest {
+            id: Uuid::now_v7(),
+            principal: &PrincipalFacts::WebIdentity(Box::new(who)),
+            action: &Action::assume_role_with_web_identity(),
+            resource,
+            request: &RequestFacts { time_ms: now_ms, source_ip: source, transport: Transport::Api, mfa: false },
+            context,
+            extra_context: None,
+            session_policy: None,
+        });
+        self.recorded(directory, policies, decision, now_ms)
+    }
+
+    /// Writes a decision down before it has consequences.
+    fn recorded(
+        &self,
+        directory: Arc<Directory>,
+        policies: Arc<CompiledPolicies>,
+        decision: Decision,
+        now_ms: i64,
+    ) -> Result<Allowed, NotAllowed> {
+        let record = [record_of(&decision)];
+        let written = self.store().catalog().record_decisions(&record, now_ms);
+        self.store().wait(written).map_err(NotAllowed::Unavailable)?;
+        let decision = Box::new(decision);
+        match decision.allowed {
+            true => Ok(Allowed { directory, policies, decision }),
+            false => Err(NotAllowed::Refused(decision)),
+        }
+    }
+
     /// Decides whether `ctx` may do `action` to `resource`, and records the answer. Blocks.
     pub fn authorize(
         &self,
@@ -54,15 +103,8 @@ impl Lockgate {
         let decision = decide(&policies, &directory, ctx, action, resource, context, now_ms);
         if decision.allowed && weight == Weight::Read {
             self.decisions().note(decision.clone(), directory.counter(), ctx.source, ctx.transport.as_str(), now_ms);
-        } else {
-            let record = [record_of(&decision)];
-            let written = self.store().catalog().record_decisions(&record, now_ms);
-            self.store().wait(written).map_err(NotAllowed::Unavailable)?;
+            return Ok(Allowed { directory, policies, decision: Box::new(decision) });
         }
-        let decision = Box::new(decision);
-        match decision.allowed {
-            true => Ok(Allowed { directory, policies, decision }),
-            false => Err(NotAllowed::Refused(decision)),
-        }
+        self.recorded(directory, policies, decision, now_ms)
     }
 }

@@ -28,6 +28,8 @@ use crate::config::Config;
 use crate::identity::{AdminCredentials, Identity, LoginFailure, Principal, RepositoryRecord};
 use crate::jobs::{Upkeep, sweep_hourly};
 use crate::names::AccountId;
+use crate::oidc::ProviderKeys;
+use crate::outbound::OutboundClient;
 use crate::policy::{Action, DecisionRecord, explain};
 use crate::protocol::Version;
 use crate::repository::handle::{Repository, RepositoryError};
@@ -52,6 +54,7 @@ pub struct Lockgate {
     decisions: DecisionLog,
     last_uses: LastUses,
     signed_passwords: Arc<SignedPasswords>,
+    provider_keys: ProviderKeys,
     settings: Arc<Settings>,
     listening: Arc<OnceLock<Listening>>,
 }
@@ -110,6 +113,7 @@ impl Lockgate {
             decisions,
             last_uses,
             signed_passwords: Arc::new(SignedPasswords::new(config.own_names(), config.region.clone())),
+            provider_keys: ProviderKeys::new(OutboundClient::new(&config.outbound)?),
             store,
             identity,
             policies,
@@ -122,6 +126,11 @@ impl Lockgate {
         tokio::spawn(host.decisions.clone().write_regularly());
         tokio::spawn(host.last_uses.clone().write_regularly());
         Ok(host)
+    }
+
+    /// The keys of OpenID providers.
+    pub fn provider_keys(&self) -> &ProviderKeys {
+        &self.provider_keys
     }
 
     /// Where the policy folder lies.

@@ -4,6 +4,7 @@
 //! brings into the next one: where the chain began, the source identity, and the tags that are marked to be kept.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -12,10 +13,14 @@ use super::OpContext;
 use super::authority::{named_role, role_facts};
 use super::authorize::{NotAllowed, Weight};
 use super::lockgate::Lockgate;
-use crate::identity::{IdentityError, Principal, Role, SessionPrincipal, TemporaryCredentials, UserSession};
+use crate::identity::{
+    IdentityError, Principal, Role, SessionPrincipal, TemporaryCredentials, UserPrincipal, UserSession,
+};
 use crate::names::{AccountId, PolicyName, PrincipalName, escape_for_people};
+use crate::oidc::{self, WebIdentityError};
 use crate::policy::{
-    Action, AssumeRoleFacts, ContextFacts, IamImport, ImportFor, ResourceFacts, SessionPolicy, import_iam,
+    Action, AssumeRoleFacts, ContextFacts, IamImport, ImportFor, ResourceFacts, SessionPolicy, WebIdentityFacts,
+    import_iam,
 };
 
 /// What is asked for with a role.
@@ -58,6 +63,30 @@ pub struct AssumedRole {
     pub packed_policy_percent: u32,
 }
 
+/// A role that was taken by a provider's word.
+#[derive(Debug)]
+pub struct WebAssumedRole {
+    /// What was taken.
+    pub taken: AssumedRole,
+    /// Who vouched, as the token writes it.
+    pub issuer_url: String,
+    /// For whom.
+    pub subject: String,
+    /// To whom the token was addressed.
+    pub audience: String,
+}
+
+/// What a session begins with, besides what was asked for.
+struct Begun {
+    original_user: Option<UserPrincipal>,
+    source_identity: Option<PrincipalName>,
+    tags: BTreeMap<String, String>,
+    transitive_tags: BTreeSet<String>,
+    mfa: bool,
+    /// Whether it is taken from the session of another role.
+    is_chained: bool,
+}
+
 /// Why there are no temporary credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -79,6 +108,9 @@ pub enum SessionError {
     /// The one-time code is not taken.
     #[error("MultiFactorAuthentication failed with invalid MFA one time pass code.")]
     WrongCode,
+    /// A provider's token does not count.
+    #[error(transparent)]
+    Token(#[from] WebIdentityError),
     /// The directory could not be asked.
     #[error(transparent)]
     Identity(IdentityError),
@@ -129,10 +161,98 @@ impl Lockgate {
         let Some(role) = role.or_else(|| allowed.directory.role(&request.account, &request.role).cloned()) else {
             return Err(SessionError::Invalid(format!("there is no role `{}`", request.role)));
         };
-        let seconds = self.role_seconds(&ctx.principal, &role, request.duration_seconds)?;
+        let original_user = match &ctx.principal {
+            Principal::User(user) => Some(user.clone()),
+            Principal::Session(from) => from.original_user.clone(),
+            Principal::Service(_) => None,
+        };
+        // A one-time code vouches for the one who gave it, not for whoever a role is handed on to.
+        let is_chained = matches!(ctx.principal, Principal::Session(_));
+        let mfa = ctx.principal.mfa() && !is_chained || request.one_time_code.is_some();
+        let begun = Begun { original_user, source_identity, tags, transitive_tags, mfa, is_chained };
+        self.begin(role, request, begun)
+    }
+
+    /// Takes a role for somebody for whom a token vouches. Whatever the request has besides, tags and the source identity are the
+    /// token's. Blocks.
+    pub fn assume_role_with_web_identity(
+        &self,
+        source: Option<IpAddr>,
+        request: &RoleRequest,
+        token: &str,
+    ) -> Result<WebAssumedRole, SessionError> {
+        let issuer_url = oidc::claimed_issuer(token)?;
+        let directory = self.identity().directory();
+        // Providers are registered without a slash at the end, whether or not they write one.
+        let issuer = issuer_url.strip_prefix("https://").map(|issuer| issuer.trim_end_matches('/'));
+        let found = issuer.and_then(|issuer| directory.oidc_provider(&request.account, issuer));
+        let Some(registered) = found else {
+            let shown = escape_for_people(issuer_url.as_bytes(), 200);
+            let message = format!("no OpenID Connect provider of the role's account is called {shown}");
+            return Err(SessionError::Token(WebIdentityError::Invalid(message)));
+        };
+        let provider = oidc::Provider { issuer_url: issuer_url.clone(), client_ids: registered.client_ids.clone() };
+        let now = self.store().clock().now_seconds();
+        let claims = self.store().wait(self.provider_keys().verify(&provider, token, now))?;
+        let rejected = |what: &str| SessionError::Token(WebIdentityError::Rejected(what.to_owned()));
+        let source_identity = match &claims.source_identity {
+            Some(name) => Some(PrincipalName::parse(name).map_err(|_| rejected("its source identity is no name"))?),
+            None => None,
+        };
+        let request = RoleRequest {
+            tags: claims.tags.clone(),
+            transitive_tags: claims.transitive_tags.clone(),
+            source_identity: source_identity.clone(),
+            external_id: None,
+            one_time_code: None,
+            ..request.clone()
+        };
+        check_tags(&request.tags, &request.transitive_tags)?;
+        let who = WebIdentityFacts {
+            account: registered.account.clone(),
+            issuer: registered.issuer.clone(),
+            subject: claims.subject.clone(),
+            audience: claims.audience.clone(),
+            authorized_party: claims.authorized_party.clone(),
+            provider_tags: registered.tags.clone(),
+            claims: claims.claims.clone(),
+        };
+        let role = directory.role(&request.account, &request.role).cloned();
+        let facts = match &role {
+            Some(role) => role_facts(role),
+            None => named_role(&request.account, &request.role),
+        };
+        let context = ContextFacts::AssumeRoleWithWebIdentity(AssumeRoleFacts {
+            session_name: request.session_name.to_string(),
+            external_id: None,
+            source_identity: source_identity.as_ref().map(ToString::to_string),
+            source_arn: None,
+            session_tags: request.tags.clone(),
+            transitive_tag_keys: request.transitive_tags.clone(),
+        });
+        let allowed = self.authorize_web_identity(who, source, &ResourceFacts::Role(facts), &context)?;
+        let Some(role) = role.or_else(|| allowed.directory.role(&request.account, &request.role).cloned()) else {
+            return Err(SessionError::Invalid(format!("there is no role `{}`", request.role)));
+        };
+        let begun = Begun {
+            original_user: None,
+            source_identity,
+            tags: request.tags.clone(),
+            transitive_tags: request.transitive_tags.clone(),
+            mfa: false,
+            is_chained: false,
+        };
+        let taken = self.begin(role, &request, begun)?;
+        tracing::info!(issuer = issuer_url, subject = claims.subject, session = %Principal::Session(Box::new(taken.session.clone())).arn(), "a role was taken by a token");
+        Ok(WebAssumedRole { taken, issuer_url, subject: claims.subject, audience: claims.audience })
+    }
+
+    /// Makes the session of a role that policies let through.
+    fn begin(&self, role: Role, request: &RoleRequest, begun: Begun) -> Result<AssumedRole, SessionError> {
+        let seconds = role_seconds(begun.is_chained, &role, request.duration_seconds)?;
         let policy = self.session_policy(request, &role)?;
         let n_bytes = policy.as_ref().map_or(0, String::len)
-            + tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+            + begun.tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
         let percent = u32::try_from(n_bytes * 100 / MAX_CARRIED_BYTES).unwrap_or(u32::MAX);
         if n_bytes > MAX_CARRIED_BYTES {
             return Err(SessionError::TooLarge { percent });
@@ -144,19 +264,13 @@ impl Lockgate {
             role_id: role.id,
             role: role.name.clone(),
             session_name: request.session_name.clone(),
-            source_identity,
-            original_user: match &ctx.principal {
-                Principal::User(user) => Some(user.clone()),
-                Principal::Session(from) => from.original_user.clone(),
-                Principal::Service(_) => None,
-            },
+            source_identity: begun.source_identity,
+            original_user: begun.original_user,
             on_behalf_of: None,
-            tags,
-            transitive_tags,
+            tags: begun.tags,
+            transitive_tags: begun.transitive_tags,
             policy: policy.map(Arc::from),
-            // A one-time code vouches for the one who gave it, not for whoever a role is handed on to.
-            mfa: ctx.principal.mfa() && !matches!(ctx.principal, Principal::Session(_))
-                || request.one_time_code.is_some(),
+            mfa: begun.mfa,
             issued_ms,
             expires_ms: issued_ms + i64::from(seconds) * 1000,
         };
@@ -209,24 +323,6 @@ impl Lockgate {
         Ok(ctx)
     }
 
-    fn role_seconds(&self, from: &Principal, role: &Role, asked: Option<u32>) -> Result<u32, SessionError> {
-        let is_chained = matches!(from, Principal::Session(_));
-        let longest =
-            if is_chained { role.max_session_seconds.min(MAX_CHAINED_SECONDS) } else { role.max_session_seconds };
-        let seconds = asked.unwrap_or(DEFAULT_ROLE_SECONDS.min(longest));
-        if seconds < MIN_SECONDS {
-            return Err(SessionError::Invalid(format!("DurationSeconds is {seconds}; it is at least {MIN_SECONDS}")));
-        }
-        if seconds > longest {
-            let why = match is_chained && seconds <= role.max_session_seconds {
-                true => "the 1 hour session limit for roles assumed by role chaining",
-                false => "the MaxSessionDuration set for this role",
-            };
-            return Err(SessionError::Invalid(format!("The requested DurationSeconds exceeds {why}.")));
-        }
-        Ok(seconds)
-    }
-
     /// The policy of the session in Cedar, compiled once to see that it can be.
     fn session_policy(&self, request: &RoleRequest, role: &Role) -> Result<Option<String>, SessionError> {
         let mut parts = Vec::new();
@@ -266,6 +362,22 @@ impl Lockgate {
     }
 }
 
+fn role_seconds(is_chained: bool, role: &Role, asked: Option<u32>) -> Result<u32, SessionError> {
+    let longest = if is_chained { role.max_session_seconds.min(MAX_CHAINED_SECONDS) } else { role.max_session_seconds };
+    let seconds = asked.unwrap_or(DEFAULT_ROLE_SECONDS.min(longest));
+    if seconds < MIN_SECONDS {
+        return Err(SessionError::Invalid(format!("DurationSeconds is {seconds}; it is at least {MIN_SECONDS}")));
+    }
+    if seconds > longest {
+        let why = match is_chained && seconds <= role.max_session_seconds {
+            true => "the 1 hour session limit for roles assumed by role chaining",
+            false => "the MaxSessionDuration set for this role",
+        };
+        return Err(SessionError::Invalid(format!("The requested DurationSeconds exceeds {why}.")));
+    }
+    Ok(seconds)
+}
+
 /// A translated policy without the annotation that holds the statement it comes from: a session carries its policy along.
 fn without_source(text: &str) -> String {
     text.split_inclusive('\n').filter(|line| !line.starts_with("@iam(")).collect()
@@ -279,23 +391,7 @@ impl RoleRequest {
     /// The request's tags and those that are kept from the session it is made from.
     fn all_tags(&self, from: &Principal) -> Result<BTreeMap<String, String>, SessionError> {
         let invalid = |text: String| Err(SessionError::Invalid(text));
-        let mut folded = BTreeSet::new();
-        for (key, value) in &self.tags {
-            if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
-                let key = escape_for_people(key.as_bytes(), 40);
-                return invalid(format!(
-                    "the tag `{key}` is not valid: keys have 1 to 128 characters, values up to 256"
-                ));
-            }
-            if !folded.insert(key.to_lowercase()) {
-                let key = escape_for_people(key.as_bytes(), 40);
-                return invalid(format!("the tag `{key}` is given twice; case does not tell keys apart"));
-            }
-        }
-        if let Some(unknown) = self.transitive_tags.iter().find(|key| !self.tags.contains_key(*key)) {
-            let key = escape_for_people(unknown.as_bytes(), 40);
-            return invalid(format!("the transitive tag key `{key}` is no tag of the session"));
-        }
+        let folded = check_tags(&self.tags, &self.transitive_tags)?;
         let mut tags = self.tags.clone();
         if let Principal::Session(from) = from {
             for key in &from.transitive_tags {
@@ -330,4 +426,31 @@ impl RoleRequest {
             (None, asked) => Ok(asked.clone()),
         }
     }
+}
+
+/// What tags and those that are to be kept may be; gives their keys in lower case.
+fn check_tags(
+    tags: &BTreeMap<String, String>,
+    transitive: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, SessionError> {
+    let invalid = |text: String| Err(SessionError::Invalid(text));
+    let mut folded = BTreeSet::new();
+    for (key, value) in tags {
+        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
+            let key = escape_for_people(key.as_bytes(), 40);
+            return invalid(format!("the tag `{key}` is not valid: keys have 1 to 128 characters, values up to 256"));
+        }
+        if !folded.insert(key.to_lowercase()) {
+            let key = escape_for_people(key.as_bytes(), 40);
+            return invalid(format!("the tag `{key}` is given twice; case does not tell keys apart"));
+        }
+    }
+    if let Some(unknown) = transitive.iter().find(|key| !tags.contains_key(*key)) {
+        let key = escape_for_people(unknown.as_bytes(), 40);
+        return invalid(format!("the transitive tag key `{key}` is no tag of the session"));
+    }
+    if tags.len() > MAX_TAGS {
+        return invalid(format!("a session has at most {MAX_TAGS} tags"));
+    }
+    Ok(folded)
 }

@@ -52,6 +52,10 @@ refused("ValidationError", sts.get_access_key_info, AccessKeyId="AKIAIOSFODNN7EX
 refused("InvalidClientTokenId", session("AKIAIOSFODNN7EXAMPLE", secret)("sts").get_caller_identity)
 refused("SignatureDoesNotMatch", session(key, "x" * 40)("sts").get_caller_identity)
 refused("InvalidClientTokenId", session(key, secret, "token")("sts").get_caller_identity)
+refused(
+    "InvalidIdentityToken", sts.assume_role_with_web_identity,
+    RoleArn=f"arn:aws:iam::{account}:role/r", RoleSessionName="s1", WebIdentityToken="a.b.c.d",
+)
 refused("UnknownOperationException", admin("codecommit").list_approval_rule_templates)
 refused("InvalidAction", iam.list_server_certificates)
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::support::{TestHost, run, text};
 
 /// The clients that the test command has installed; none where it could not, which it has said. In CI they have to be there.
-fn clients() -> Option<PathBuf> {
+pub fn clients() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/aws-clients/bin");
     if folder.join("aws").exists() {
         return Some(folder);
@@ -16,18 +16,18 @@ fn clients() -> Option<PathBuf> {
     None
 }
 
-fn admin(host: &TestHost) -> serde_json::Value {
+pub fn admin(host: &TestHost) -> serde_json::Value {
     serde_json::from_str(&std::fs::read_to_string(host.path("keys/admin.json")).unwrap()).unwrap()
 }
 
-fn url(host: &TestHost) -> String {
+pub fn url(host: &TestHost) -> String {
     let serve: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(host.path("data/serve.json")).unwrap()).unwrap();
     serve["httpsUrl"].as_str().unwrap().to_string()
 }
 
 /// Without the machine's own settings.
-fn plain(program: &Path, host: &TestHost) -> Command {
+pub fn plain(program: &Path, host: &TestHost) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", host.path("home-aws"));
     command.env("AWS_EC2_METADATA_DISABLED", "true");

@@ -8,3 +8,4 @@ mod module_arrows;
 mod paths_and_signatures;
 mod refusals;
 mod support;
+mod web_identity;

@@ -21,12 +21,13 @@ const DOCUMENT: &str = include_str!("../../../docs/policies.md");
 const HOME: &str = "111111111111";
 
 /// What Git's doors ask, and taking roles. The API's table says what it asks besides.
-const ASKED: [&str; 6] = [
+const ASKED: [&str; 7] = [
     "codecommit:GetRepository",
     "codecommit:GitPull",
     "codecommit:GitPush",
     "codecommit:WritePath",
     "sts:AssumeRole",
+    "sts:AssumeRoleWithWebIdentity",
     "sts:GetSessionToken",
 ];
 
