@@ -1,4 +1,4 @@
-//! Signs as clients do, for tests.
+//! Signs as clients do: for tests and benchmarks, which hold the check against it. The server signs nothing.
 
 use sha2::{Digest, Sha256};
 
@@ -6,13 +6,7 @@ use super::{ALGORITHM, Head, SecretString, canonical, git, hex, keys, mac};
 
 /// The `Authorization` header of a request whose headers are all signed, at `yyyymmddThhmmssZ`, with the key and for the service
 /// given, in `us-east-1`. The head has its `x-amz-date` already.
-pub(crate) fn authorization(
-    head: &Head<'_>,
-    body: &[u8],
-    (id, secret): (&str, &str),
-    service: &str,
-    at: &str,
-) -> String {
+pub fn authorization(head: &Head<'_>, body: &[u8], (id, secret): (&str, &str), service: &str, at: &str) -> String {
     let mut names: Vec<String> = head.headers.iter().map(|(name, _)| name.clone()).collect();
     names.sort();
     names.dedup();
@@ -25,7 +19,7 @@ pub(crate) fn authorization(
 }
 
 /// The password that a Git client makes, at `yyyymmddThhmmssZ`.
-pub(crate) fn git_password(host: &str, path: &str, secret: &str, region: &str, at: &str) -> String {
+pub fn git_password(host: &str, path: &str, secret: &str, region: &str, at: &str) -> String {
     let to_sign = git::to_sign(host, path, &at[..15], region);
     let key = keys::derive(&SecretString::from(secret), &at[..8], region, "codecommit");
     format!("{at}{}", hex(&mac(&*key, to_sign.as_bytes())))
