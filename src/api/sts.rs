@@ -14,7 +14,7 @@ use crate::identity::{Principal, TemporaryCredentials};
 use crate::names::{AccountId, PolicyName, PrincipalName, escape_for_people};
 use crate::operations::authorize::Weight;
 use crate::operations::lockgate::Lockgate;
-use crate::operations::sessions::RoleRequest;
+use crate::operations::sessions::{AssumedRole, RoleRequest};
 use crate::policy::ResourceFacts;
 use secrecy::ExposeSecret;
 
@@ -146,6 +146,15 @@ pub(super) struct AssumedRoleUser {
     arn: String,
 }
 
+impl AssumedRoleUser {
+    fn of(taken: &AssumedRole) -> AssumedRoleUser {
+        AssumedRoleUser {
+            assumed_role_id: format!("{}:{}", role_id(taken.role.id), taken.session.session_name),
+            arn: Principal::Session(Box::new(taken.session.clone())).arn(),
+        }
+    }
+}
+
 fn assume_role(call: &Call<'_>, input: AssumeRoleInput) -> Result<AssumeRoleOutput, ApiError> {
     let (account, role) = parse_role_arn(&input.role_arn)?;
     let managed = input.policy_arns.iter().map(|policy| parse_policy_arn(&policy.arn, &account));
@@ -171,10 +180,7 @@ fn assume_role(call: &Call<'_>, input: AssumeRoleInput) -> Result<AssumeRoleOutp
     let taken = taken.map_err(|error| ApiError::of_session(&call.ctx.principal.arn(), &error))?;
     Ok(AssumeRoleOutput {
         credentials: Credentials::of(&taken.credentials),
-        assumed_role_user: AssumedRoleUser {
-            assumed_role_id: format!("{}:{}", role_id(taken.role.id), taken.session.session_name),
-            arn: Principal::Session(Box::new(taken.session.clone())).arn(),
-        },
+        assumed_role_user: AssumedRoleUser::of(&taken),
         packed_policy_size: taken.packed_policy_percent,
         source_identity: taken.session.source_identity.as_ref().map(ToString::to_string),
     })
@@ -239,10 +245,7 @@ pub(super) fn assume_role_with_web_identity(
     Ok(WebIdentityOutput {
         credentials: Credentials::of(&taken.credentials),
         subject_from_web_identity_token: found.subject,
-        assumed_role_user: AssumedRoleUser {
-            assumed_role_id: format!("{}:{}", role_id(taken.role.id), taken.session.session_name),
-            arn: Principal::Session(Box::new(taken.session.clone())).arn(),
-        },
+        assumed_role_user: AssumedRoleUser::of(&taken),
         packed_policy_size: taken.packed_policy_percent,
         provider: found.issuer_url,
         audience: found.audience,
