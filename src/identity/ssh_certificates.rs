@@ -114,6 +114,12 @@ impl Identity {
         self.inner.authorities.host.public_key()
     }
 
+    /// The line for `known_hosts` that trusts every server whose certificate the host authority has signed, under any name that
+    /// the certificate says.
+    pub fn known_hosts_line(&self) -> Result<String, ssh_key::Error> {
+        Ok(format!("@cert-authority * {}", self.ssh_host_authority().to_openssh()?))
+    }
+
     /// Signs a public key, one line in OpenSSH's form, for the session that `principal` is. The caller has decided that it may
     /// be.
     pub fn sign_ssh_key(&self, principal: &Principal, public_key: &str) -> Result<SshCertificate, SigningFailure> {

@@ -10,8 +10,7 @@
 mod canonical;
 mod git;
 mod keys;
-#[cfg(test)]
-pub(crate) mod signer;
+pub mod signer;
 #[cfg(test)]
 mod tests;
 
