@@ -34,8 +34,8 @@ const HOST_SECONDS: i64 = 60 * 86_400;
 
 /// Both authorities' keys.
 pub(super) struct Authorities {
-    user: PrivateKey,
-    host: PrivateKey,
+    pub(super) user: PrivateKey,
+    pub(super) host: PrivateKey,
 }
 
 /// A session's certificate.
