@@ -108,7 +108,17 @@ pub async fn serve_until(
         doors = doors.with_api(api);
     }
     let https_server = HttpsServer::new(doors.clone(), tls.server_config()?);
+    let host_public = host_key.public_key().clone();
     let ssh_server = SshServer::new(doors.clone(), host_key);
+    let certify = {
+        let (host, ssh_server) = (host.clone(), ssh_server.clone());
+        move || {
+            if let Some(certificate) = host.ssh_host_certificate(&host_public) {
+                ssh_server.present(certificate);
+            }
+        }
+    };
+    certify();
     let admin = admin_socket::listen(&config.data, host, stop.clone())
         .map_err(|source| ServeError::Folder { path: config.data.join(admin_socket::FILE), source })?;
     let accepting = [
@@ -125,7 +135,7 @@ pub async fn serve_until(
             }
         }),
     ];
-    let renewing = tokio::spawn(renew_daily(tls));
+    let renewing = tokio::spawn(renew_daily(tls, certify));
     let serve_json = ServeJson {
         pid: std::process::id(),
         https_url: &listening.https_url,
@@ -236,9 +246,11 @@ fn url_host(config: &Config, address: SocketAddr) -> String {
     }
 }
 
-async fn renew_daily(tls: Arc<TlsKeys>) {
+/// Makes the TLS certificate anew when it is time, and the SSH host key's each day: it is valid for weeks.
+async fn renew_daily(tls: Arc<TlsKeys>, certify: impl Fn()) {
     loop {
         tokio::time::sleep(Duration::from_secs(86_400)).await;
+        certify();
         let tls = tls.clone();
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || tls.renew()).await {
             tracing::error!(error = &error as &dyn std::error::Error, "failed to renew the TLS certificate");

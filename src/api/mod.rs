@@ -11,6 +11,7 @@ pub mod codec;
 pub mod error;
 mod iam;
 mod iam_ids;
+mod lockgate;
 pub mod operation;
 pub mod service;
 mod sts;
@@ -60,6 +61,7 @@ pub fn operations() -> Result<Operations, operation::NotRegistered> {
     let mut all = Operations::default();
     sts::register(&mut all)?;
     iam::register(&mut all)?;
+    lockgate::register(&mut all)?;
     Ok(all)
 }
 

@@ -11,11 +11,13 @@ pub enum Service {
     Iam,
     /// Repositories.
     CodeCommit,
+    /// What is our own.
+    Lockgate,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: [Service; 3] = [Service::Sts, Service::Iam, Service::CodeCommit];
+    pub const ALL: [Service; 4] = [Service::Sts, Service::Iam, Service::CodeCommit, Service::Lockgate];
 
     /// The name in credential scopes.
     pub fn signing_name(self) -> &'static str {
@@ -23,6 +25,7 @@ impl Service {
             Service::Sts => "sts",
             Service::Iam => "iam",
             Service::CodeCommit => "codecommit",
+            Service::Lockgate => "lockgate",
         }
     }
 
@@ -36,6 +39,7 @@ impl Service {
         match self {
             Service::Sts | Service::Iam => None,
             Service::CodeCommit => Some("CodeCommit_20150413"),
+            Service::Lockgate => Some("Lockgate_20261123"),
         }
     }
 
@@ -44,7 +48,7 @@ impl Service {
         match self {
             Service::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
             Service::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
-            Service::CodeCommit => "",
+            Service::CodeCommit | Service::Lockgate => "",
         }
     }
 
@@ -52,7 +56,7 @@ impl Service {
     pub fn protocol(self) -> Protocol {
         match self {
             Service::Sts | Service::Iam => Protocol::Query,
-            Service::CodeCommit => Protocol::Json11,
+            Service::CodeCommit | Service::Lockgate => Protocol::Json11,
         }
     }
 }

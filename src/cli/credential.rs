@@ -105,11 +105,11 @@ impl Credential {
     }
 }
 
-const MAX_KEY_BYTES: u64 = 16 * 1024;
+pub(super) const MAX_KEY_BYTES: u64 = 16 * 1024;
 /// OpenPGP keys carry what others say of them.
 const MAX_SIGNING_KEY_BYTES: u64 = 128 * 1024;
 
-fn read_public_key(path: &Path, max_bytes: u64) -> Result<String, AdminFailure> {
+pub(super) fn read_public_key(path: &Path, max_bytes: u64) -> Result<String, AdminFailure> {
     let mut text = String::new();
     let failed = |causes| AdminFailure { message: format!("failed to read `{}`", path.display()), causes };
     std::fs::File::open(path)

@@ -25,6 +25,7 @@ mod repo;
 mod role;
 mod run;
 mod serve;
+mod ssh_cert;
 mod user;
 
 use output::{Format, Output};
@@ -40,6 +41,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>, open: OpenHost) -> ExitCod
         }
     };
     let output = Output::new(cli.shared.output);
+    let command = match cli.command {
+        // A client's command: what is configured here is not about it.
+        Commands::SshCert(command) => return command.run(&output),
+        command => command,
+    };
     let config = match Config::load(&cli.shared.overrides()) {
         Ok(config) => config,
         Err(error) => {
@@ -47,7 +53,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, open: OpenHost) -> ExitCod
             return ExitCode::from(2);
         }
     };
-    let command = match cli.command.request() {
+    let command = match command.request() {
         Ok(Some(command)) => command,
         Ok(None) => return serve::run(config, open, &output),
         Err(failure) => {
@@ -139,6 +145,10 @@ enum Commands {
     /// Policies: check, apply, explain
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Have an SSH key signed for a session of a role
+    SshCert(Box<ssh_cert::SshCert>),
+    /// Show the public keys that sign SSH certificates
+    SshAuthorities,
     /// Check keys, files, log chain and objects
     Fsck(fsck::Fsck),
 }
@@ -147,7 +157,8 @@ impl Commands {
     /// The request, with everything read that lies on the caller's side; none for `serve`.
     fn request(self) -> Result<Option<AdminCommand>, AdminFailure> {
         Ok(Some(match self {
-            Commands::Serve => return Ok(None),
+            Commands::Serve | Commands::SshCert(_) => return Ok(None),
+            Commands::SshAuthorities => AdminCommand::SshAuthorities,
             Commands::Account(command) => AdminCommand::Account(command.request()),
             Commands::User(command) => AdminCommand::User(command.request()),
             Commands::Group(command) => AdminCommand::Group(command.request()),
@@ -233,6 +244,7 @@ mod tests {
             "policy explain --principal a --action b --resource c",
             "policy who-can codecommit:GitPush arn",
             "policy matrix",
+            "ssh-authorities",
             "fsck",
             "fsck shop --output json",
         ] {

@@ -27,6 +27,7 @@ mod password;
 mod principal;
 mod records;
 mod session;
+mod ssh_certificates;
 mod totp;
 
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub use error::IdentityError;
 pub use login::LoginFailure;
 pub use principal::{Principal, SessionPrincipal, UserPrincipal, UserSession};
 pub use session::{MAX_TOKEN_CHARS, TemporaryCredentials, TemporaryKey, TokenFailure};
+pub use ssh_certificates::{CertificateRefusal, SSH_USER_NAME, SigningFailure, SshCertificate};
 
 /// The directory of one server, its changes, and the check of credentials. Cloning is cheap and gives the same one.
 #[derive(Clone)]
@@ -63,6 +65,7 @@ struct Inner {
     /// Changes from this process wait for each other here rather than in the catalog's retry.
     editing: tokio::sync::Mutex<()>,
     logins: login::Logins,
+    authorities: ssh_certificates::Authorities,
 }
 
 impl Identity {
@@ -76,6 +79,7 @@ impl Identity {
             }
         }
         let inner = Inner {
+            authorities: ssh_certificates::Authorities::of(&store),
             store,
             region,
             directory: RwLock::new(Arc::new(directory)),

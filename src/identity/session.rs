@@ -72,6 +72,12 @@ struct Token {
 }
 
 #[derive(Serialize, Deserialize)]
+struct Carried {
+    version: u8,
+    who: Who,
+}
+
+#[derive(Serialize, Deserialize)]
 enum Who {
     Role(Box<RoleSession>),
     User(User),
@@ -109,11 +115,7 @@ struct RoleSession {
 impl Identity {
     /// Makes credentials for a session. The caller has decided that it may be.
     pub fn issue(&self, principal: &Principal) -> Option<TemporaryCredentials> {
-        let (who, expires_ms) = match principal {
-            Principal::Session(session) => (Who::Role(Box::new(RoleSession::of(session))), session.expires_ms),
-            Principal::User(user) => (Who::User(User::of(user)), user.session.as_ref()?.expires_ms),
-            Principal::Service(_) => return None,
-        };
+        let (who, expires_ms) = (Who::of(principal)?, principal.expires_ms()?);
         let access_key_id = new_id("ASIA");
         let secret = random_text(ALPHANUMERIC, SECRET_CHARS);
         let token = Token { version: VERSION, key: access_key_id.clone(), secret: secret.clone(), who };
@@ -139,20 +141,56 @@ impl Identity {
             return Err(TokenFailure::Invalid);
         }
         let secret = SecretString::from(token.secret);
-        let principal = token.who.principal().ok_or(TokenFailure::Invalid)?;
+        Ok(TemporaryKey { principal: self.living(token.who)?, secret })
+    }
+
+    /// The session alone, sealed for a bearer that proves itself otherwise than by a secret of ours, and when it ends. Another
+    /// purpose than that of tokens: neither is taken for the other. None for what does not end by itself.
+    pub(super) fn seal_session(&self, purpose: &str, principal: &Principal) -> Option<(String, i64)> {
+        let expires_ms = principal.expires_ms()?;
+        let carried = Carried { version: VERSION, who: Who::of(principal)? };
+        let plain = zeroize::Zeroizing::new(serde_json::to_vec(&carried).ok()?);
+        Some((BASE64.encode(self.inner.store.seal_token(purpose, &plain)), expires_ms))
+    }
+
+    /// Opens what [`Identity::seal_session`] made for the same purpose, if the session still is one.
+    pub(super) fn open_session(&self, purpose: &str, sealed: &str) -> Result<Principal, TokenFailure> {
+        if sealed.len() > MAX_TOKEN_CHARS {
+            return Err(TokenFailure::Invalid);
+        }
+        let sealed = BASE64.decode(sealed).map_err(|_| TokenFailure::Invalid)?;
+        let plain = self.inner.store.open_token(purpose, &sealed).ok_or(TokenFailure::Invalid)?;
+        let carried: Carried = serde_json::from_slice(&plain).map_err(|_| TokenFailure::Invalid)?;
+        match carried.version {
+            VERSION => self.living(carried.who),
+            _ => Err(TokenFailure::Invalid),
+        }
+    }
+
+    /// Who that is, if nothing has ended the session.
+    fn living(&self, who: Who) -> Result<Principal, TokenFailure> {
+        let principal = who.principal().ok_or(TokenFailure::Invalid)?;
         let now_ms = self.now_ms();
         match principal.expires_ms() {
             Some(expires_ms) if now_ms < expires_ms => {}
             _ => return Err(TokenFailure::Expired),
         }
         match self.directory().is_active(&principal, now_ms) {
-            true => Ok(TemporaryKey { principal, secret }),
+            true => Ok(principal),
             false => Err(TokenFailure::Revoked),
         }
     }
 }
 
 impl Who {
+    fn of(principal: &Principal) -> Option<Who> {
+        match principal {
+            Principal::Session(session) => Some(Who::Role(Box::new(RoleSession::of(session)))),
+            Principal::User(user) => Some(Who::User(User::of(user))),
+            Principal::Service(_) => None,
+        }
+    }
+
     fn principal(self) -> Option<Principal> {
         match self {
             Who::User(user) => user.principal().map(Principal::User),

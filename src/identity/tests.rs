@@ -14,6 +14,7 @@ use crate::store::catalog::Record;
 use crate::store::seal::random;
 
 mod logins;
+mod ssh_certificates;
 
 const NOW_MS: i64 = 1_700_000_000_000;
 

@@ -38,6 +38,8 @@ pub enum AdminCommand {
     Repo(RepoCommand),
     /// `lockgate policy ...`
     Policy(PolicyCommand),
+    /// `lockgate ssh-authorities`: the public keys that sign certificates.
+    SshAuthorities,
     /// `lockgate fsck [REPO]`: the whole server, or one repository.
     Fsck {
         /// The one repository to look at.

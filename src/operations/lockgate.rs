@@ -237,6 +237,22 @@ impl GitHost for Lockgate {
         (user_name == "git" || is_own_id).then_some(principal)
     }
 
+    fn authenticate_ssh_certificate(
+        &self,
+        certificate: &russh::keys::Certificate,
+        user_name: &str,
+        source: IpAddr,
+    ) -> Option<Principal> {
+        match self.identity.authenticate_ssh_certificate(certificate, user_name) {
+            Ok(principal) => Some(principal),
+            Err(refusal) => {
+                // The key id is anybody's text until the signature is known to be ours.
+                tracing::info!(%source, %refusal, "refused an SSH certificate");
+                None
+            }
+        }
+    }
+
     fn greeting(&self, principal: &Principal) -> String {
         let (name, account) = (principal.display_name(), principal.account());
         let ssh = self.listening.get().map_or("ssh://git@HOST", |listening| &listening.ssh_url);
@@ -324,6 +340,16 @@ impl AdminHost for Lockgate {
 }
 
 impl Host for Lockgate {
+    fn ssh_host_certificate(&self, key: &russh::keys::PublicKey) -> Option<russh::keys::Certificate> {
+        match self.identity.sign_host_key(key, self.signed_passwords.own_names()) {
+            Ok(certificate) => Some(certificate),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "failed to sign the SSH host key");
+                None
+            }
+        }
+    }
+
     fn started(&self) {
         if self.settings.watches_policies {
             policy_watch::begin(self.clone());

@@ -46,6 +46,12 @@ pub trait Host: GitHost + admin::AdminHost {
         Ok(())
     }
 
+    /// The certificate by which clients know the server's SSH key; none where there is no authority.
+    fn ssh_host_certificate(&self, key: &russh::keys::PublicKey) -> Option<russh::keys::Certificate> {
+        let _ = key;
+        None
+    }
+
     /// Called once, before the server says that it is ready and inside its runtime; here what runs beside the doors begins.
     fn started(&self) {}
 
@@ -240,6 +246,18 @@ pub trait GitHost: Send + Sync + 'static {
     /// Whom an SSH key belongs to, for the SSH user name given. Says nothing about whether the peer holds the key:
     /// the caller makes it an identity only after it has verified a signature (attack checklist C1).
     fn authenticate_ssh_key(&self, key: &russh::keys::PublicKey, user_name: &str, source: IpAddr) -> Option<Principal>;
+
+    /// Whom an SSH certificate proves, for the SSH user name given; none where it is not ours, or its session is over. The caller
+    /// has verified a signature by the certificate's key.
+    fn authenticate_ssh_certificate(
+        &self,
+        certificate: &russh::keys::Certificate,
+        user_name: &str,
+        source: IpAddr,
+    ) -> Option<Principal> {
+        let _ = (certificate, user_name, source);
+        None
+    }
 
     /// What `ssh HOST` without a command prints: one or more lines that name the user and the account.
     fn greeting(&self, principal: &Principal) -> String;

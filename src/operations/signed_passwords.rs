@@ -32,6 +32,11 @@ impl SignedPasswords {
         SignedPasswords { region, own_names, keys: Arc::default(), admitted: Cache::new(MAX_ADMITTED) }
     }
 
+    /// The names and addresses under which clients may come.
+    pub fn own_names(&self) -> &BTreeSet<String> {
+        &self.own_names
+    }
+
     /// Signing keys in use, which the API shares.
     pub fn keys(&self) -> &Arc<SigningKeys> {
         &self.keys

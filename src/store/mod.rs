@@ -198,6 +198,11 @@ impl Store {
         seal::open_value(&self.token_key, &[purpose.as_bytes()], sealed).ok().map(Zeroizing::new)
     }
 
+    /// What the key of an SSH authority is made from, for `users` or for `hosts`.
+    pub fn ssh_authority_seed(&self, of: &str) -> seal::Key {
+        self.token_key.derive(&format!("ssh authority {of}"))
+    }
+
     /// Waits for a future from a thread that may block.
     pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         self.files.runtime.block_on(future)

@@ -7,5 +7,6 @@ mod import_and_fsck;
 mod module_arrows;
 mod paths_and_signatures;
 mod refusals;
+mod ssh_certificates;
 mod support;
 mod web_identity;

@@ -174,7 +174,7 @@ async fn guessing_from_an_address_is_slowed_down_and_a_success_resets_nothing() 
     assert!(host.admin_login().is_ok());
 }
 
-fn role_session(host: &Setting, role: &Role, user: &User) -> SessionPrincipal {
+pub(super) fn role_session(host: &Setting, role: &Role, user: &User) -> SessionPrincipal {
     SessionPrincipal {
         id: uuid::Uuid::from_u128(7),
         account: host.account.clone(),

@@ -65,6 +65,7 @@ pub fn run(
         AdminCommand::Credential(command) => principals::credential(ctx, &account()?, command),
         AdminCommand::Repo(command) => repo::run(ctx, &account()?, command, progress),
         AdminCommand::Policy(command) => policy::run(ctx, request.account.as_ref(), command),
+        AdminCommand::SshAuthorities => ssh_authorities(ctx),
         AdminCommand::Fsck { repository } => {
             let only = match repository {
                 Some(name) => Some((account()?, name.clone())),
@@ -73,6 +74,15 @@ pub fn run(
             fsck::run(ctx, only, progress)
         }
     }
+}
+
+/// The line that clients need to know this server, and the key that signs people's certificates.
+fn ssh_authorities(ctx: &AdminContext<'_>) -> Result<AdminReply, AdminFailure> {
+    let failed = |error: russh::keys::ssh_key::Error| AdminFailure::from_error(&error);
+    let known_hosts = ctx.identity.known_hosts_line().map_err(failed)?;
+    let users = ctx.identity.ssh_user_authority().to_openssh().map_err(failed)?;
+    let text = format!("{known_hosts} lockgate hosts\n{users} lockgate users");
+    Ok(AdminReply::ok(text, json!({"knownHosts": known_hosts, "users": users})))
 }
 
 /// The account that was named, or the only one.

@@ -11,7 +11,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::keys::PrivateKey;
+use parking_lot::RwLock;
+use russh::keys::{Certificate, PrivateKey};
 use russh::{MethodKind, MethodSet, Preferred, SshId, compression, server};
 use tokio::net::TcpStream;
 
@@ -29,32 +30,20 @@ pub mod host_key;
 #[derive(Clone)]
 pub struct SshServer {
     doors: Doors,
-    config: Arc<server::Config>,
+    config: Arc<RwLock<Arc<server::Config>>>,
 }
 
 impl SshServer {
     /// A door that proves itself by `host_key`.
     pub fn new(doors: Doors, host_key: PrivateKey) -> SshServer {
-        let config = server::Config {
-            server_id: SshId::Standard("SSH-2.0-Lockgate".into()),
-            methods: MethodSet::from(&[MethodKind::PublicKey][..]),
-            auth_rejection_time: Duration::from_millis(200),
-            auth_rejection_time_initial: Some(Duration::ZERO),
-            keys: vec![host_key],
-            window_size: 2 << 20,
-            maximum_packet_size: 64 << 10,
-            channel_buffer_size: CHANNEL_QUEUE,
-            event_buffer_size: 64,
-            preferred: Preferred { compression: (&[compression::NONE][..]).into(), ..Preferred::DEFAULT },
-            // Enough for an agent full of keys.
-            max_auth_attempts: 16,
-            inactivity_timeout: Some(doors.idle()),
-            keepalive_interval: Some(doors.idle() / 4),
-            keepalive_max: 3,
-            nodelay: true,
-            ..server::Config::default()
-        };
-        SshServer { doors, config: Arc::new(config) }
+        let config = config(&doors, vec![host_key], Vec::new());
+        SshServer { doors, config: Arc::new(RwLock::new(Arc::new(config))) }
+    }
+
+    /// Shows connections from now on a certificate of the host key besides.
+    pub fn present(&self, certificate: Certificate) {
+        let keys = self.config.read().keys.clone();
+        *self.config.write() = Arc::new(config(&self.doors, keys, vec![certificate]));
     }
 
     /// Serves one connection to its end.
@@ -65,13 +54,14 @@ impl SshServer {
         let limits = self.doors.limits.clone();
         let stopping = self.doors.stopping.clone();
         let idle = self.doors.idle();
+        let config = self.config.read().clone();
         let guarded = Guarded::new(stream, token.clone(), idle);
         let handler = handler::Connection::new(self.doors, peer, permit.clone(), activity.clone());
 
         let handshake = tokio::time::sleep(Duration::from_secs(limits.handshake_seconds));
         tokio::pin!(handshake);
         let mut session = tokio::select! {
-            started = server::run_stream(self.config, guarded, handler) => match started {
+            started = server::run_stream(config, guarded, handler) => match started {
                 Ok(session) => session,
                 Err(error) => return tracing::debug!(%peer, %error, "no SSH client"),
             },
@@ -105,6 +95,29 @@ impl SshServer {
                 }
             }
         }
+    }
+}
+
+fn config(doors: &Doors, keys: Vec<PrivateKey>, certificates: Vec<Certificate>) -> server::Config {
+    server::Config {
+        server_id: SshId::Standard("SSH-2.0-Lockgate".into()),
+        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
+        auth_rejection_time: Duration::from_millis(200),
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        keys,
+        certificates,
+        window_size: 2 << 20,
+        maximum_packet_size: 64 << 10,
+        channel_buffer_size: CHANNEL_QUEUE,
+        event_buffer_size: 64,
+        preferred: Preferred { compression: (&[compression::NONE][..]).into(), ..Preferred::DEFAULT },
+        // Enough for an agent full of keys.
+        max_auth_attempts: 16,
+        inactivity_timeout: Some(doors.idle()),
+        keepalive_interval: Some(doors.idle() / 4),
+        keepalive_max: 3,
+        nodelay: true,
+        ..server::Config::default()
     }
 }
 
