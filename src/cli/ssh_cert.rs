@@ -331,7 +331,7 @@ mod tests {
         let xml = "<A><Code>X</Code><Message>a &lt;b&gt; &amp;lt; c</Message></A>";
         assert_eq!(element(xml, "Code").as_deref(), Some("X"));
         assert_eq!(refusal(xml).as_deref(), Some("a <b> &lt; c"));
-        assert_eq!(refusal(r#"{"__type": "X", "message": "no\u001b"}"#).unwrap().contains('\u{1b}'), false);
+        assert!(!refusal(r#"{"__type": "X", "message": "no\u001b"}"#).unwrap().contains('\u{1b}'));
         assert_eq!(element("<A>", "A"), None);
         assert_eq!(refusal("gone"), None);
     }
