@@ -140,7 +140,7 @@ fn a_certificate_lets_a_role_in_until_it_is_revoked() {
     client.done(&work, &["fetch", "-q"]);
     client.done(&work, &["commit", "-q", "--allow-empty", "-m", "second"]);
     let refused = client.refused(&work, &["push", "-q", "origin", "HEAD:refs/heads/main"]);
-    assert!(refused.contains("denied"), "{refused}");
+    assert!(refused.contains("no policy permits it"), "{refused}");
 
     host.admin(&["role", "revoke-sessions", "deployer"]);
     let refused = client.refused(&work, &["fetch", "-q"]);

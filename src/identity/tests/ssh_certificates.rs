@@ -34,13 +34,18 @@ impl Signed {
 
     /// A certificate that is right but for what `change` does, signed by the user authority or the host authority.
     fn forged(&self, by_hosts: bool, from: i64, change: impl FnOnce(&mut Builder)) -> Certificate {
+        let session = self.certificate.extensions().get("session@lockgate").unwrap();
+        self.forged_for(by_hosts, from, |builder| {
+            builder.extension("session@lockgate", session.as_str()).unwrap();
+            change(builder);
+        })
+    }
+
+    fn forged_for(&self, by_hosts: bool, from: i64, change: impl FnOnce(&mut Builder)) -> Certificate {
         let right = &self.certificate;
         let seconds = |by: i64| u64::try_from(NOW_MS / 1000 + by).unwrap();
         let mut builder =
             Builder::new(vec![7; 32], right.public_key().clone(), seconds(from), seconds(from + 60)).unwrap();
-        for (extension, value) in right.extensions().iter() {
-            builder.extension(extension.clone(), value.clone()).unwrap();
-        }
         change(&mut builder);
         let authorities = &self.host.identity.inner.authorities;
         builder.sign(if by_hosts { &authorities.host } else { &authorities.user }).unwrap()
@@ -97,12 +102,13 @@ async fn what_is_not_exactly_ours_is_refused() {
             R::CriticalOption,
         ),
         (
-            signed.forged(false, -30, |builder| {
+            signed.forged_for(false, -30, |builder| {
                 for_git(builder);
                 builder.extension("session@lockgate", "AAAA").unwrap();
             }),
             R::Session(TokenFailure::Invalid),
         ),
+        (signed.forged_for(false, -30, for_git), R::NoSession),
     ] {
         assert_eq!(signed.check(&certificate).unwrap_err(), why);
     }
