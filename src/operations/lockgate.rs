@@ -263,10 +263,14 @@ impl GitHost for Lockgate {
     }
 
     fn open(&self, ctx: &OpContext, session: &GitSession) -> Result<Box<dyn GitTransfer>, GitRefusal> {
-        let record = self.find(ctx, &session.repository).ok_or(GitRefusal::NotFound)?;
         let directory = self.identity.directory();
-        let policies = self.policies.with(&directory, &self.settings.region);
         let now_ms = self.store.clock().now_ms();
+        // A connection may have been opened long ago, and go on asking.
+        if !directory.is_active(&ctx.principal, now_ms) {
+            return Err(GitRefusal::Forbidden("your access has ended: connect anew".to_owned()));
+        }
+        let record = self.find(ctx, &session.repository).ok_or(GitRefusal::NotFound)?;
+        let policies = self.policies.with(&directory, &self.settings.region);
         let may = |action: &Action| decide_repository(&policies, &directory, ctx, action, &record, now_ms);
         let door = ctx.transport.as_str();
         let note = |decision| self.decisions.note(decision, directory.counter(), ctx.source, door, now_ms);

@@ -225,6 +225,34 @@ fn a_transfer_ends_with_the_rights_of_its_caller() {
     }
 }
 
+// D8: over a connection that was opened in time, nothing new begins once the session is over.
+#[test]
+fn an_open_connection_outlives_no_session() {
+    let inside = Inside::new();
+    let _inside = inside.runtime.enter();
+    let mut ctx = inside.as_dan();
+    let Principal::User(dan) = &mut ctx.principal else { panic!("a user") };
+    let issued_ms = inside.clock.now_ms();
+    dan.session = Some(crate::identity::UserSession { id: Uuid::now_v7(), issued_ms, expires_ms: issued_ms + 900_000 });
+    let session = GitSession {
+        service: GitService::UploadPack,
+        repository: RepositoryPath::OwnAccount(RepositoryName::parse("shop").unwrap()),
+        protocol_version: 2,
+        mode: GitMode::StatelessRpc,
+    };
+    let open = |ctx: &OpContext| inside.host.open(ctx, &session).map(drop);
+    assert!(open(&ctx).is_ok());
+    inside.clock.advance_ms(899_999);
+    assert!(open(&ctx).is_ok());
+    inside.clock.advance_ms(1);
+    assert!(matches!(open(&ctx), Err(GitRefusal::Forbidden(said)) if said.contains("has ended")));
+    // Who has no session and is disabled meanwhile reads the same.
+    let dan = inside.as_dan();
+    assert!(open(&dan).is_ok());
+    inside.host.store().wait(inside.host.identity().set_user_disabled(&account(), &name("dan"), true)).unwrap();
+    assert!(matches!(open(&dan), Err(GitRefusal::Forbidden(said)) if said.contains("has ended")));
+}
+
 #[test]
 fn what_is_written_ends_with_the_rights_of_its_reader() {
     let inside = Inside::new();

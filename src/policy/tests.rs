@@ -916,6 +916,14 @@ fn any_principal() -> impl Strategy<Value = PrincipalFacts> {
     ])
 }
 
+const SESSION_PARTS: [&str; 5] = [
+    "permit (principal, action, resource);",
+    "permit (principal, action == Action::\"codecommit:GitPush\", resource) when { resource.kind == \"tag\" };",
+    "permit (principal, action == Action::\"codecommit:GitPull\", resource) when { true };",
+    "forbid (principal, action in Action::\"codecommit:ChangeRef\", resource) when { context.change == \"force\" };",
+    "forbid (principal, action, resource) when { principal is User };",
+];
+
 const REFS: [&str; 6] = [
     "refs/heads/main",
     "refs/heads/Main",
@@ -942,6 +950,33 @@ proptest! {
             prop_assert_eq!(&decision.verdicts, &whole.verdicts);
             prop_assert_eq!(&decision.determining, &whole.determining);
         }
+    }
+
+    // D6: whatever the session's own policy says, it gives nothing, and takes away what it leaves out.
+    #[test]
+    fn a_session_is_less_than_its_role(
+        policies in any_set(),
+        principal in any_principal(),
+        reference in prop::sample::select(REFS.to_vec()),
+        parts in prop::collection::vec(prop::sample::select(SESSION_PARTS.to_vec()), 0..4),
+    ) {
+        let session = SessionPolicy::compile(&parts.join("\n")).unwrap();
+        let ask = |session_policy| policies.decide(&DecisionRequest {
+            id: Uuid::nil(),
+            principal: &principal,
+            action: &Action::git_push(),
+            resource: &a_ref(reference),
+            request: &request_facts(),
+            context: &change(ChangeKind::Force),
+            extra_context: None,
+            session_policy,
+        });
+        let (whole, narrowed) = (ask(None), ask(Some(&session)));
+        prop_assert!(whole.allowed || !narrowed.allowed);
+        let alone = parts.iter().any(|part| part.starts_with("permit") && part.contains("resource);"))
+            && !parts.iter().any(|part| part.starts_with("forbid"));
+        prop_assert!(!alone || whole.allowed == narrowed.allowed);
+        prop_assert!(parts.iter().any(|part| part.starts_with("permit")) || !narrowed.allowed);
     }
 
     // B9: what was decided for one ref has no part in what is decided for the next.
