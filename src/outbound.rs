@@ -5,7 +5,7 @@
 //! resolved once and checked then, so that no second answer of the name's server counts.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -16,6 +16,9 @@ use crate::config::Outbound;
 /// Why nothing came back.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
+    /// No connection can be made at all.
+    #[error("no connection can be made: this machine may have no certificates of authorities")]
+    Setup(#[source] reqwest::Error),
     /// The address may not be connected to.
     #[error("`{url}` may not be connected to: {why}")]
     NotAllowed {
@@ -53,16 +56,23 @@ pub enum OutboundError {
 /// Makes such connections.
 #[derive(Clone)]
 pub struct OutboundClient {
-    client: Client,
+    /// Made when it is first needed: it takes the machine's certificates, and a machine that has none serves all the same.
+    client: Arc<OnceLock<Client>>,
     settings: Arc<Outbound>,
 }
 
 impl OutboundClient {
     /// A client that keeps to the configuration.
-    pub fn new(settings: &Outbound) -> Result<OutboundClient, reqwest::Error> {
+    pub fn new(settings: &Outbound) -> OutboundClient {
+        OutboundClient { client: Arc::default(), settings: Arc::new(settings.clone()) }
+    }
+
+    fn client(&self) -> Result<&Client, OutboundError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
         // One provider for the whole process; that it is installed already is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let settings = Arc::new(settings.clone());
         let client = Client::builder()
             .user_agent(concat!("lockgate/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -70,9 +80,10 @@ impl OutboundClient {
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
-            .dns_resolver(Arc::new(Outside(settings.clone())))
-            .build()?;
-        Ok(OutboundClient { client, settings })
+            .dns_resolver(Arc::new(Outside(self.settings.clone())))
+            .build()
+            .map_err(OutboundError::Setup)?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// What stands at `url`, at most `max_bytes` of it.
@@ -96,7 +107,7 @@ impl OutboundClient {
             return Err(not_allowed("its address is inside, and `[outbound] allow_addresses` does not have it"));
         }
         let unreachable = |source: reqwest::Error| OutboundError::Unreachable { url: shown.clone(), source };
-        let mut response = self.client.get(parsed).send().await.map_err(unreachable)?;
+        let mut response = self.client()?.get(parsed).send().await.map_err(unreachable)?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(OutboundError::Status { url: shown, status: response.status().as_u16() });
         }
@@ -173,7 +184,7 @@ mod tests {
 
     fn client(allow: &[&str]) -> OutboundClient {
         let allow_addresses = allow.iter().map(|range| AddressRange::parse(range).unwrap()).collect();
-        OutboundClient::new(&Outbound { allow_addresses, allow_http: true }).unwrap()
+        OutboundClient::new(&Outbound { allow_addresses, allow_http: true })
     }
 
     // F1

@@ -113,7 +113,7 @@ impl Lockgate {
             decisions,
             last_uses,
             signed_passwords: Arc::new(SignedPasswords::new(config.own_names(), config.region.clone())),
-            provider_keys: ProviderKeys::new(OutboundClient::new(&config.outbound)?),
+            provider_keys: ProviderKeys::new(OutboundClient::new(&config.outbound)),
             store,
             identity,
             policies,
