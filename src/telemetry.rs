@@ -21,3 +21,15 @@ fn install_with_default(default: &str) {
     // Only fails where one is installed already, as in tests.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
+
+/// An error with its causes, on one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    line
+}

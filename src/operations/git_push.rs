@@ -266,18 +266,11 @@ impl Push<'_> {
         if matches!(error, IngestError::MissingObject { .. }) && !self.request.shallow.is_empty() {
             return "shallow update not allowed: fetch the missing history first (git fetch --unshallow)".into();
         }
-        let mut text = error.to_string();
         if error.is_peers_fault() {
-            let mut source = std::error::Error::source(error);
-            while let Some(cause) = source {
-                text.push_str(": ");
-                text.push_str(&cause.to_string());
-                source = cause.source();
-            }
+            crate::telemetry::with_causes(error)
         } else {
-            text = "the server could not store the pack; its log says why".into();
+            "the server could not store the pack; its log says why".into()
         }
-        text
     }
 
     /// Checks, decides and publishes what can be. Gives the places of the commands that were done.

@@ -36,6 +36,7 @@ use crate::repository::handle::{Repository, RepositoryError};
 use crate::repository::pack::ingest::IngestLimits;
 use crate::sigv4::GitPassword;
 use crate::store::faults::Faults;
+use crate::store::keyring::RootKeyProviders;
 use crate::store::{Store, StoreOptions};
 
 /// Refs that an import lists as left out before it only counts them.
@@ -82,6 +83,7 @@ impl Lockgate {
         let options = StoreOptions {
             data_dir: config.data.clone(),
             keys_dir: config.keys.clone(),
+            root_keys: RootKeyProviders::default(),
             cache_bytes: config.limits.cache_bytes,
             clock,
             faults,

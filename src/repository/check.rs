@@ -6,7 +6,9 @@
 
 use crate::names::{AccountId, ObjectId, RefName};
 use crate::store::Store;
-use crate::store::file::{FileMeta, RepositoryKeys};
+use crate::store::file::FileMeta;
+use crate::store::keyring::RepositoryKeys;
+use crate::telemetry::with_causes;
 
 use super::checkpoint;
 use super::handle::{Repository, State, reached};
@@ -209,22 +211,10 @@ impl Checked {
     }
 
     fn add_as(&mut self, what: &str, error: &(dyn std::error::Error + 'static)) {
-        self.line(format!("{what}: {}", told(error)));
+        self.line(format!("{what}: {}", with_causes(error)));
     }
 
     fn add(&mut self, error: &(dyn std::error::Error + 'static)) {
-        self.line(told(error));
+        self.line(with_causes(error));
     }
-}
-
-/// An error with its causes, on one line.
-fn told(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    line
 }

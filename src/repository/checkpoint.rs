@@ -10,10 +10,12 @@ use std::io::{self, Write};
 use super::handle::{Repository, RepositoryError, State};
 use super::log::{DamagedEntry, Decoder, Encoder, PackManifest};
 use super::refs::{RefValue, Refs};
+use super::snapshot::Snapshot;
 use crate::names::RefName;
 use crate::store::Store;
 use crate::store::catalog::NewCheckpoint;
-use crate::store::file::{FileId, FileKind, FileMeta, RepositoryKeys};
+use crate::store::file::{FileId, FileKind, FileMeta};
+use crate::store::keyring::RepositoryKeys;
 
 /// A checkpoint is written when so many entries follow the last one.
 pub const CHECKPOINT_EVERY: i64 = 512;
@@ -45,7 +47,7 @@ pub fn row(store: &Store, keys: &RepositoryKeys) -> Result<Option<CheckpointRow>
     };
     let plain = store
         .open_value(keys, &row_place(&generation.to_be_bytes()), &sealed)
-        .map_err(|source| RepositoryError::Unauthentic { generation, source })?;
+        .map_err(|error| RepositoryError::of_value(generation, error))?;
     let file = FileMeta::decode(&plain).map_err(|_| damaged(generation, DamagedEntry::BAD_FILE))?;
     Ok(Some(CheckpointRow { generation, file }))
 }
@@ -117,12 +119,27 @@ impl Repository {
         if snapshot.generation - self.checkpoint_generation() < CHECKPOINT_EVERY {
             return Ok(None);
         }
-        let generation = snapshot.generation;
         let before = row(self.store(), self.keys())?;
         self.know_checkpoint(before.map_or(0, |before| before.generation));
-        if before.is_some_and(|before| before.generation >= generation) {
+        if before.is_some_and(|before| before.generation >= snapshot.generation) {
             return Ok(None);
         }
+        self.put_checkpoint(&snapshot, before)
+    }
+
+    /// Writes the newest state over the checkpoint that is there, however new that is. Blocks.
+    pub(super) fn replace_checkpoint(&self) -> Result<Option<i64>, RepositoryError> {
+        let snapshot = self.catch_up()?;
+        let before = row(self.store(), self.keys())?;
+        self.put_checkpoint(&snapshot, before)
+    }
+
+    fn put_checkpoint(
+        &self,
+        snapshot: &Snapshot,
+        before: Option<CheckpointRow>,
+    ) -> Result<Option<i64>, RepositoryError> {
+        let generation = snapshot.generation;
         let mut writer = self.store().create_file(self.keys(), FileKind::Checkpoint)?;
         let id: FileId = *writer.id();
         let bytes = encode(generation, &snapshot.last_hash, &snapshot.refs, &snapshot.manifests);
@@ -136,7 +153,7 @@ impl Repository {
             let new = NewCheckpoint {
                 repository: *self.id(),
                 generation,
-                sealed: self.store().seal_value(self.keys(), &row_place(&generation.to_be_bytes()), &file.encode()),
+                sealed: self.store().seal_value(self.keys(), &row_place(&generation.to_be_bytes()), &file.encode())?,
                 file: id,
                 replaces: before.map(|before| (before.generation, before.file.id)),
                 sweep_replaced_after_ms: now_ms + KEEP_REPLACED_MS,

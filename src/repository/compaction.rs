@@ -30,7 +30,7 @@ const GROWTH: u64 = 2;
 const MAX_LOOSE_PACKS: usize = 16;
 
 /// How long the joined packs' files stay, in milliseconds: longer than any transfer that began before.
-const KEEP_JOINED_MS: i64 = 24 * 60 * 60 * 1000;
+pub(super) const KEEP_JOINED_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What was joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,9 +26,10 @@ use super::snapshot::Snapshot;
 use super::walk::{ObjectFilter, Start, select};
 use crate::names::{AccountId, ObjectId, RefName};
 use crate::store::catalog::{Append, AppendOutcome, CatalogError, DecidedUnder, NewDecision, StoredEntry};
-use crate::store::file::{FileError, FileId, FileKind, FileMeta, RepositoryKeys};
+use crate::store::file::{FileError, FileId, FileKind, FileMeta};
+use crate::store::keyring::{KeyRefusal, KeyringError, RepositoryKeys};
 use crate::store::seal::SealError;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, ValueError};
 
 /// Why a repository could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,32 @@ pub enum RepositoryError {
     /// Others kept being faster.
     #[error("the repository is being changed too fast; try again")]
     Busy,
+}
+
+impl RepositoryError {
+    /// Why the value sealed in the row of a generation did not open.
+    pub(super) fn of_value(generation: i64, error: ValueError) -> RepositoryError {
+        match error {
+            ValueError::Refused(refusal) => refusal.into(),
+            ValueError::Seal(source) => RepositoryError::Unauthentic { generation, source },
+        }
+    }
+
+    /// The key that may not be used, where that is why.
+    pub fn key_refusal(&self) -> Option<&KeyRefusal> {
+        match self {
+            RepositoryError::Store(
+                StoreError::Keyring(KeyringError::Refused(refusal)) | StoreError::File(FileError::Refused(refusal)),
+            ) => Some(refusal),
+            _ => None,
+        }
+    }
+}
+
+impl From<KeyRefusal> for RepositoryError {
+    fn from(refusal: KeyRefusal) -> RepositoryError {
+        RepositoryError::Store(KeyringError::from(refusal).into())
+    }
 }
 
 impl From<CatalogError> for RepositoryError {
@@ -227,11 +254,10 @@ impl Repository {
             let Some((entry, with)) = build(&current)? else { return Ok(current) };
             let generation = current.generation + 1;
             let previous_hash = current.last_hash;
-            let sealed = self.store.seal_value(
-                &self.keys,
-                &entry_place(&generation.to_be_bytes(), &previous_hash),
-                &entry.encode(),
-            );
+            let sealed = self
+                .store
+                .seal_value(&self.keys, &entry_place(&generation.to_be_bytes(), &previous_hash), &entry.encode())
+                .map_err(RepositoryError::from)?;
             let hash = entry_hash(&self.id, generation, &previous_hash, &sealed);
             let mut publish_files = Vec::new();
             for pack in &entry.add_packs {
@@ -495,7 +521,7 @@ impl State {
         }
         let plain = store
             .open_value(keys, &entry_place(&generation.to_be_bytes(), &stored.previous_hash), &stored.sealed)
-            .map_err(|source| RepositoryError::Unauthentic { generation, source })?;
+            .map_err(|error| RepositoryError::of_value(generation, error))?;
         let entry = LogEntry::decode(&plain).map_err(|source| RepositoryError::DamagedEntry { generation, source })?;
         self.apply(&entry, generation, hash);
         Ok(())

@@ -19,6 +19,7 @@ pub mod pack;
 pub mod receive;
 pub mod ref_change;
 pub mod refs;
+pub mod resealing;
 pub mod shallow;
 pub mod signature;
 pub mod snapshot;

@@ -15,7 +15,8 @@ use super::pack::ingest::{IngestError, IngestLimits, Progress, ServedObjects, in
 use super::pack::oid_hash::{IdMap, RawId, raw};
 use super::pack::read::{ObjectReader, Pack, PackBytes, Place};
 use crate::names::ObjectId;
-use crate::store::file::{FileKind, RepositoryKeys, SealedWriter};
+use crate::store::file::{FileKind, SealedWriter};
+use crate::store::keyring::RepositoryKeys;
 use crate::store::{Store, StoreError};
 
 /// Packs up to this size are held in memory while they are in use.

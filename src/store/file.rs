@@ -14,9 +14,9 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use sha2::{Digest, Sha256};
 
-use super::keyring::DataKeys;
+use super::keyring::{KeyRefusal, RepositoryKeys};
 use super::seal::{
-    FileCipher, FilePlace, HEADER_BYTES, Key, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, SealError, TAG_BYTES, random,
+    FileCipher, FilePlace, HEADER_BYTES, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, SealError, TAG_BYTES, random,
     sealed_len,
 };
 
@@ -132,36 +132,14 @@ pub enum FileError {
         /// The epoch.
         epoch: u32,
     },
+    /// The repository's keys may not be used.
+    #[error(transparent)]
+    Refused(#[from] KeyRefusal),
 }
 
 impl From<FileError> for io::Error {
     fn from(error: FileError) -> io::Error {
         io::Error::other(error)
-    }
-}
-
-/// The keys of one repository, in use.
-#[derive(Clone)]
-pub struct RepositoryKeys {
-    pub(super) repository: [u8; 16],
-    pub(super) keys: Arc<DataKeys>,
-}
-
-impl RepositoryKeys {
-    /// The repository whose keys these are.
-    pub fn repository(&self) -> &[u8; 16] {
-        &self.repository
-    }
-
-    /// The key for what is sealed now, with its epoch.
-    pub fn current(&self) -> (u32, &Key) {
-        let (epoch, key) = self.keys.epochs.last().expect("a keyring entry has at least one epoch");
-        (*epoch, key)
-    }
-
-    fn epoch(&self, epoch: u32) -> Result<&Key, FileError> {
-        let found = self.keys.epochs.iter().find(|(number, _)| *number == epoch);
-        found.map(|(_, key)| key).ok_or(FileError::NoSuchEpoch { epoch })
     }
 }
 
@@ -215,11 +193,16 @@ pub struct SealedWriter {
 }
 
 impl SealedWriter {
-    pub(super) fn new(access: FileAccess, keys: &RepositoryKeys, id: FileId, kind: FileKind) -> SealedWriter {
-        let (epoch, key) = keys.current();
-        let place = FilePlace { repository: keys.repository, file: id, kind: kind as u8, epoch };
-        let (cipher, header) = FileCipher::create(key, &place, random());
-        SealedWriter {
+    pub(super) fn new(
+        access: FileAccess,
+        keys: &RepositoryKeys,
+        id: FileId,
+        kind: FileKind,
+    ) -> Result<SealedWriter, FileError> {
+        let (epoch, key) = keys.current()?;
+        let place = FilePlace { repository: *keys.repository(), file: id, kind: kind as u8, epoch };
+        let (cipher, header) = FileCipher::create(&key, &place, random());
+        Ok(SealedWriter {
             access,
             id,
             kind,
@@ -231,7 +214,7 @@ impl SealedWriter {
             sealed: header.to_vec(),
             hasher: Sha256::new(),
             upload: None,
-        }
+        })
     }
 
     /// The file's id.
@@ -337,11 +320,13 @@ struct Open {
     meta: FileMeta,
     cipher: FileCipher,
     n_segments: u64,
+    /// Asked before each piece: keys that may not be used any more end what was begun with them.
+    keys: RepositoryKeys,
 }
 
 impl SealedFile {
     pub(super) fn open(access: FileAccess, keys: &RepositoryKeys, meta: &FileMeta) -> Result<SealedFile, FileError> {
-        let key = keys.epoch(meta.epoch)?;
+        let key = keys.of_epoch(meta.epoch)?;
         let failed = |source| FileError::Blob { file: shown(&meta.id), source };
         let header_only =
             GetOptions { range: Some(GetRange::Bounded(0..HEADER_BYTES as u64)), ..GetOptions::default() };
@@ -356,14 +341,14 @@ impl SealedFile {
         if size != sealed_len(meta.plain_len) {
             return Err(FileError::Length { file: shown(&meta.id) });
         }
-        let place = FilePlace { repository: keys.repository, file: meta.id, kind: meta.kind as u8, epoch: meta.epoch };
-        let cipher = FileCipher::open(key, &place, &header).map_err(|source| FileError::Unauthentic {
+        let place = FilePlace { repository: *keys.repository(), file: meta.id, kind: meta.kind as u8, epoch: meta.epoch };
+        let cipher = FileCipher::open(&key, &place, &header).map_err(|source| FileError::Unauthentic {
             file: shown(&meta.id),
             segment: 0,
             source,
         })?;
         let n_segments = meta.plain_len.div_ceil(SEGMENT_BYTES as u64).max(1);
-        Ok(SealedFile { inner: Arc::new(Open { access, meta: *meta, cipher, n_segments }) })
+        Ok(SealedFile { inner: Arc::new(Open { access, meta: *meta, cipher, n_segments, keys: keys.clone() }) })
     }
 
     /// Bytes of plaintext.
@@ -378,6 +363,7 @@ impl SealedFile {
 
     /// A segment's plaintext: 64 KiB, or what is left at the end.
     pub fn segment(&self, number: u64) -> Result<Arc<[u8]>, FileError> {
+        self.inner.keys.check()?;
         let key = (self.inner.meta.id, number);
         self.inner.access.cache.get_or_insert_with(&key, || {
             let mut out = Vec::new();
@@ -485,11 +471,12 @@ impl SealedFile {
         n: u64,
         give: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), ReadError> {
-        let Open { access, meta, cipher, n_segments } = &*self.inner;
+        let Open { access, meta, cipher, n_segments, keys } = &*self.inner;
         let end = (first + n).min(*n_segments);
         let total = sealed_len(meta.plain_len);
         let mut number = first;
         while number < end {
+            keys.check().map_err(FileError::from)?;
             let upto = (number + 16).min(end);
             let from = HEADER_BYTES as u64 + number * SEALED_SEGMENT_BYTES as u64;
             let to = (HEADER_BYTES as u64 + upto * SEALED_SEGMENT_BYTES as u64).min(total);

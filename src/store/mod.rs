@@ -22,10 +22,9 @@ use crate::names::AccountId;
 use catalog::{Catalog, CatalogError};
 use faults::Faults;
 use file::{
-    BlockCache, FileAccess, FileError, FileId, FileKind, FileMeta, RepositoryKeys, SealedFile, SealedWriter,
-    SegmentWeight,
+    BlockCache, FileAccess, FileError, FileId, FileKind, FileMeta, SealedFile, SealedWriter, SegmentWeight,
 };
-use keyring::{DataKeys, Keyring, KeyringError};
+use keyring::{KeyRefusal, Keyring, KeyringError, RepositoryKeys, RootKeyProviders};
 use seal::Key;
 
 /// Where a store lies and how much memory it may use.
@@ -34,6 +33,8 @@ pub struct StoreOptions {
     pub data_dir: PathBuf,
     /// Root key and keyring.
     pub keys_dir: PathBuf,
+    /// Who keeps the root key.
+    pub root_keys: RootKeyProviders,
     /// Budget of the block cache in bytes.
     pub cache_bytes: u64,
     /// The time.
@@ -60,6 +61,17 @@ pub enum StoreError {
     /// The blob store.
     #[error("failed to open the blob store")]
     Blobs(#[source] object_store::Error),
+}
+
+/// Why a value of a repository's row did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum ValueError {
+    /// The keys may not be used.
+    #[error(transparent)]
+    Refused(#[from] KeyRefusal),
+    /// It is not what was sealed there.
+    #[error(transparent)]
+    Seal(#[from] seal::SealError),
 }
 
 impl From<StoreError> for std::io::Error {
@@ -133,7 +145,8 @@ impl Store {
         keyring::create_private_folder(&options.data_dir).map_err(StoreError::DataFolder)?;
         let blobs = options.data_dir.join("blobs");
         keyring::create_private_folder(&blobs).map_err(StoreError::DataFolder)?;
-        let keyring = Keyring::open(&options.keys_dir)?;
+        let keyring =
+            Keyring::open(&options.keys_dir, options.root_keys, options.clock.clone(), options.faults.clone()).await?;
         let database = options.data_dir.join("catalog.db");
         // A database without its key is a lost key, not a first start.
         let is_old = database.try_exists().map_err(StoreError::DataFolder)?;
@@ -157,7 +170,7 @@ impl Store {
 
     /// A store that lives in memory: a full one, for tests.
     pub async fn in_memory(clock: Clock) -> Result<Store, StoreError> {
-        let keyring = Keyring::in_memory();
+        let keyring = Keyring::in_memory(clock.clone());
         let key = keyring.create_catalog_key()?;
         let catalog = Catalog::open(None, &key, Faults::none()).await?;
         let cache = Arc::new(BlockCache::with_weighter(1 << 10, 64 << 20, SegmentWeight));
@@ -219,12 +232,17 @@ impl Store {
         account: &AccountId,
         repository: &[u8; 16],
     ) -> Result<RepositoryKeys, StoreError> {
-        Ok(in_use(repository, self.keyring.create_repository(account, repository)?))
+        Ok(self.keyring.create_repository(account, repository)?)
     }
 
-    /// A repository's keys.
+    /// A repository's keys. Refused while they may not be used.
     pub fn repository_keys(&self, account: &AccountId, repository: &[u8; 16]) -> Result<RepositoryKeys, StoreError> {
-        Ok(in_use(repository, self.keyring.repository(account, repository)?))
+        Ok(self.keyring.repository(account, repository)?)
+    }
+
+    /// All keys, and what changes them.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     /// Destroys a repository's keys: nothing that was sealed under them opens ever again.
@@ -238,7 +256,7 @@ impl Store {
         let expires_ms = self.clock.now_ms() + INTENT_MS;
         self.wait(self.catalog.intend(&id, keys.repository(), expires_ms))?;
         self.faults.reach("file:after-intent");
-        Ok(SealedWriter::new(self.files.clone(), keys, id, kind))
+        Ok(SealedWriter::new(self.files.clone(), keys, id, kind)?)
     }
 
     /// Opens a sealed file. Blocks.
@@ -290,36 +308,35 @@ impl Store {
         }
     }
 
-    /// Seals a value of a repository's row.
-    pub fn seal_value(&self, keys: &RepositoryKeys, place: &[&[u8]], plain: &[u8]) -> Vec<u8> {
-        let (epoch, key) = keys.current();
+    /// Seals a value of a repository's row. Refused while the keys may not be used.
+    pub fn seal_value(&self, keys: &RepositoryKeys, place: &[&[u8]], plain: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let (epoch, key) = keys.current_for_rows().map_err(KeyringError::from)?;
         let epoch_bytes = epoch.to_be_bytes();
         let mut full: Vec<&[u8]> = vec![&epoch_bytes];
         full.extend_from_slice(place);
         let mut out = epoch_bytes.to_vec();
-        out.extend_from_slice(&seal::seal_value(key, &full, plain));
-        out
+        out.extend_from_slice(&seal::seal_value(&key, &full, plain));
+        Ok(out)
     }
 
-    /// Opens a value of a repository's row.
+    /// Opens a value of a repository's row. Refused while the keys may not be used.
     pub fn open_value(
         &self,
         keys: &RepositoryKeys,
         place: &[&[u8]],
         sealed: &[u8],
-    ) -> Result<Vec<u8>, seal::SealError> {
+    ) -> Result<Vec<u8>, ValueError> {
         let (epoch_bytes, sealed) = sealed.split_first_chunk::<4>().ok_or(seal::SealError::Truncated)?;
-        let epoch = u32::from_be_bytes(*epoch_bytes);
-        let found = keys.keys.epochs.iter().find(|(number, _)| *number == epoch);
-        let (_, key) = found.ok_or(seal::SealError::WrongKey)?;
+        let key = keys.for_rows_of(u32::from_be_bytes(*epoch_bytes))?.ok_or(seal::SealError::WrongKey)?;
         let mut full: Vec<&[u8]> = vec![epoch_bytes];
         full.extend_from_slice(place);
-        seal::open_value(key, &full, sealed)
+        Ok(seal::open_value(&key, &full, sealed)?)
     }
 
     /// Asks database, blob store and keyring whether they answer.
     pub async fn health(&self) -> Result<(), StoreError> {
         self.catalog.ping().await?;
+        self.keyring.check_root().map_err(KeyringError::from)?;
         self.keyring.catalog_key()?;
         if let Some(disk) = &self.disk {
             disk.check().map_err(StoreError::DataFolder)?;
@@ -334,10 +351,6 @@ impl Store {
     pub fn keyed_repositories(&self) -> Result<Vec<[u8; 16]>, StoreError> {
         Ok(self.keyring.repositories()?)
     }
-}
-
-fn in_use(repository: &[u8; 16], keys: DataKeys) -> RepositoryKeys {
-    RepositoryKeys { repository: *repository, keys: Arc::new(keys) }
 }
 
 #[cfg(test)]

@@ -92,6 +92,7 @@ fn options(folder: &Path, clock: &Clock) -> StoreOptions {
     StoreOptions {
         data_dir: folder.join("data"),
         keys_dir: folder.join("keys"),
+        root_keys: RootKeyProviders::default(),
         cache_bytes: 4 << 20,
         clock: clock.clone(),
         faults: Faults::none(),
@@ -332,7 +333,7 @@ fn a_header_changed_after_opening_is_found_by_verify() {
 fn values_open_only_at_their_place() {
     let disk = Disk::new();
     let (alice, bob) = (disk.keys(ALICE), disk.keys(BOB));
-    let sealed = disk.store.seal_value(&alice, &[b"log_entry", b"1"], b"secret");
+    let sealed = disk.store.seal_value(&alice, &[b"log_entry", b"1"], b"secret").unwrap();
     assert_eq!(disk.store.open_value(&alice, &[b"log_entry", b"1"], &sealed).unwrap(), b"secret");
     assert!(disk.store.open_value(&alice, &[b"log_entry", b"2"], &sealed).is_err());
     assert!(disk.store.open_value(&alice, &[b"log_entr", b"y1"], &sealed).is_err());
@@ -818,7 +819,7 @@ fn no_plaintext_reaches_the_disk() {
         disk.write(ALICE, FileKind::Pack, &large),
         disk.write(ALICE, FileKind::Index, index.as_bytes()),
     ];
-    let sealed = disk.store.seal_value(&disk.keys(ALICE), &[b"log_entry"], log.as_bytes());
+    let sealed = disk.store.seal_value(&disk.keys(ALICE), &[b"log_entry"], log.as_bytes()).unwrap();
     let append = Append {
         sealed,
         publish_files: metas.iter().map(|meta| meta.id).collect(),
@@ -835,7 +836,7 @@ fn no_plaintext_reaches_the_disk() {
     let mut half = disk.store.create_file(&disk.keys(ALICE), FileKind::Pack).unwrap();
     half.write_all(&dropped.bytes().cycle().take(10 << 20).collect::<Vec<u8>>()).unwrap();
 
-    let key = disk.keys(ALICE).current().1.clone();
+    let key = disk.keys(ALICE).current().unwrap().1.clone();
     let names = check_absent(disk.folder.path(), &canaries, &key);
     // The scan has seen the database with its log, and the half-written file.
     assert!(names.contains("data/catalog.db-wal"));
