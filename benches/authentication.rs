@@ -119,7 +119,8 @@ impl Caller {
         let mut headers: Vec<(String, Vec<u8>)> =
             texts.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
         let head = Head { method: "POST", path: "/", query: None, headers: &headers };
-        let signature = signer::authorization(&head, body.as_bytes(), (&self.id, &self.secret), service, AT);
+        let signature =
+            signer::authorization(&head, body.as_bytes(), (&self.id, &self.secret), (service, "us-east-1"), AT);
         headers.push(("authorization".to_owned(), signature.into_bytes()));
         let (method, path, source) = ("POST".to_owned(), "/".to_owned(), Ipv4Addr::LOCALHOST.into());
         ApiHead { method, path, query: None, headers, source, request_id: Uuid::now_v7() }

@@ -34,6 +34,8 @@ pub struct Config {
     pub limits: Limits,
     /// What the server may connect to.
     pub outbound: Outbound,
+    /// Who keeps the root key.
+    pub root_key: RootKeySettings,
     /// Whether a changed policies folder is applied by itself (`policy.watch`).
     pub policy_watch: bool,
     /// How long decision records are kept, in milliseconds (`policy.keep_decisions_days`).
@@ -109,11 +111,13 @@ impl Config {
             name if is_host_name(name) => Some(name.to_owned()),
             name => return Err(ConfigError::HostName { name: name.to_owned() }),
         };
-        if file.region.is_empty() || !file.region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        if !is_region(&file.region) {
             return Err(ConfigError::Region { region: file.region });
         }
         file.limits.check()?;
+        let root_key = file.root_key.check(&file.region)?;
         Ok(Config {
+            root_key,
             data: folder(&overrides.data, file.data),
             keys: folder(&overrides.keys, file.keys),
             policies: folder(&overrides.policies, file.policies),
@@ -211,6 +215,50 @@ impl Limits {
     }
 }
 
+/// Who keeps the root key (`[root_key]`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct RootKeySettings {
+    /// Who keeps a new one.
+    pub keeper: RootKeyKeeper,
+    /// Where KMS is, whether it keeps new ones or only the one that is there.
+    pub kms: KmsSettings,
+}
+
+/// Who keeps a new root key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootKeyKeeper {
+    /// A file in the keys folder.
+    File,
+    /// AWS KMS, or a server that speaks its wire.
+    AwsKms,
+}
+
+/// How AWS KMS is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KmsSettings {
+    /// The key there: its id, ARN or alias.
+    pub key_id: String,
+    /// Its region.
+    pub region: String,
+    /// `https://`, or `http://` on this machine.
+    pub endpoint: reqwest::Url,
+    /// How long a root key may be used after KMS gave it.
+    pub lease: std::time::Duration,
+    /// A file in the form of `~/.aws/credentials`, read at each call; without one, the environment.
+    pub credentials_file: Option<PathBuf>,
+    /// The profile in that file.
+    pub profile: String,
+}
+
+/// The credentials that the environment has for AWS, by the names that AWS's tools know: access key id, secret access key,
+/// session token.
+pub fn aws_environment() -> Option<(String, secrecy::SecretString, Option<secrecy::SecretString>)> {
+    let of = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let token = of("AWS_SESSION_TOKEN").map(Into::into);
+    Some((of("AWS_ACCESS_KEY_ID")?, of("AWS_SECRET_ACCESS_KEY")?.into(), token))
+}
+
 /// What the server may connect to by itself (`[outbound]`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outbound {
@@ -298,6 +346,10 @@ pub enum ConfigError {
     #[error("`{key}` may not be 0")]
     #[allow(missing_docs)]
     Zero { key: &'static str },
+    /// KMS cannot be asked like this.
+    #[error("`root_key.{key}` {why}")]
+    #[allow(missing_docs)]
+    RootKey { key: &'static str, why: &'static str },
     /// The first account's number.
     #[error(transparent)]
     Account(#[from] InvalidName),
@@ -318,6 +370,72 @@ struct FileConfig {
     limits: Limits,
     outbound: FileOutbound,
     policy: FilePolicy,
+    root_key: FileRootKey,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default)]
+struct FileRootKey {
+    keeper: RootKeyKeeper,
+    kms_key_id: String,
+    kms_region: String,
+    kms_endpoint: String,
+    kms_credentials_file: PathBuf,
+    kms_profile: String,
+    lease_seconds: u32,
+}
+
+impl Default for FileRootKey {
+    fn default() -> FileRootKey {
+        FileRootKey {
+            keeper: RootKeyKeeper::File,
+            kms_key_id: String::new(),
+            kms_region: String::new(),
+            kms_endpoint: String::new(),
+            kms_credentials_file: PathBuf::new(),
+            kms_profile: "default".into(),
+            lease_seconds: 300,
+        }
+    }
+}
+
+impl FileRootKey {
+    /// `region` is the server's, which KMS's is unless it is said.
+    fn check(self, region: &str) -> Result<RootKeySettings, ConfigError> {
+        let refused = |key, why| ConfigError::RootKey { key, why };
+        let region = if self.kms_region.is_empty() { region.to_owned() } else { self.kms_region };
+        if !is_region(&region) {
+            return Err(refused("kms_region", "is made of letters, digits and `-`"));
+        }
+        let endpoint = match self.kms_endpoint.as_str() {
+            "" => format!("https://kms.{region}.amazonaws.com"),
+            text => text.to_owned(),
+        };
+        let endpoint = endpoint.parse().map_err(|_| refused("kms_endpoint", "is a URL: https://HOST"))?;
+        if self.keeper == RootKeyKeeper::AwsKms && self.kms_key_id.is_empty() {
+            return Err(refused("kms_key_id", "says which key of KMS is to be used: its id, ARN or alias"));
+        }
+        // Asked three times within a lease.
+        if self.lease_seconds < 3 {
+            return Err(refused("lease_seconds", "is 3 at least"));
+        }
+        let file = Some(self.kms_credentials_file).filter(|path| !path.as_os_str().is_empty());
+        Ok(RootKeySettings {
+            keeper: self.keeper,
+            kms: KmsSettings {
+                key_id: self.kms_key_id,
+                region,
+                endpoint,
+                lease: std::time::Duration::from_secs(self.lease_seconds.into()),
+                credentials_file: file,
+                profile: self.kms_profile,
+            },
+        })
+    }
+}
+
+fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -354,6 +472,7 @@ impl Default for FileConfig {
             limits: Limits::default(),
             outbound: FileOutbound::default(),
             policy: FilePolicy::default(),
+            root_key: FileRootKey::default(),
         }
     }
 }

@@ -25,6 +25,9 @@ pub mod jobs;
 
 pub mod store;
 
+pub mod root_keys;
+
+pub mod aws_client;
 pub mod clock;
 pub mod config;
 pub mod names;

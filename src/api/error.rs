@@ -30,6 +30,11 @@ impl ApiError {
         ApiError { code: "InternalFailure".to_owned(), message: message.to_owned(), status: 500 }
     }
 
+    /// The root key is not confirmed: nothing is read or written until it is.
+    pub fn unavailable(refusal: &crate::store::keyring::KeyRefusal) -> ApiError {
+        ApiError { code: "ServiceUnavailable".to_owned(), message: refusal.to_string(), status: 503 }
+    }
+
     /// A parameter that cannot be.
     pub fn validation(message: impl Into<String>) -> ApiError {
         ApiError::client("ValidationError", 400, message)

@@ -188,6 +188,7 @@ impl Unsigned {
         if value.get("Action").and_then(|action| action.as_str()) != Some(sts::BY_TOKEN) {
             return Err(not_signed());
         }
+        self.api.host.store().keyring().check_root().map_err(|refusal| ApiError::unavailable(&refusal))?;
         let parameters = Parameters { value, protocol: Protocol::Query };
         let input = parameters.read()?;
         Output::of(&sts::assume_role_with_web_identity(&self.api.host, Some(self.head.source), input)?)
@@ -240,6 +241,7 @@ impl Begun {
 
     fn run(&self, body: &[u8], now_ms: i64) -> Result<Written, ApiError> {
         let host = &self.api.host;
+        host.store().keyring().check_root().map_err(|refusal| ApiError::unavailable(&refusal))?;
         let (name, parameters) = self.parameters(body)?;
         let operation = self.api.operations.get(self.service, &name).ok_or_else(|| {
             let shown = crate::names::escape_for_people(name.as_bytes(), 80);

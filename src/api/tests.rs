@@ -75,7 +75,13 @@ impl Setting {
     fn signed(&self, request: &Request<'_>) -> ApiHead {
         let mut head = self.head(request);
         let key = (self.id.as_str(), self.secret.as_str());
-        let text = signer::authorization(&view(&head), request.body.as_bytes(), key, request.service, request.at);
+        let text = signer::authorization(
+            &view(&head),
+            request.body.as_bytes(),
+            key,
+            (request.service, "us-east-1"),
+            request.at,
+        );
         head.headers.push(("authorization".to_owned(), text.into_bytes()));
         head
     }

@@ -19,6 +19,7 @@ mod account;
 mod credential;
 mod fsck;
 mod group;
+mod key;
 pub mod output;
 mod policy;
 mod repo;
@@ -145,6 +146,9 @@ enum Commands {
     /// Policies: check, apply, explain
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Keys that seal: list, rotate, disable, destroy
+    #[command(subcommand)]
+    Key(key::Key),
     /// Have an SSH key signed for a session of a role
     SshCert(Box<ssh_cert::SshCert>),
     /// Show the public keys that sign SSH certificates
@@ -166,6 +170,7 @@ impl Commands {
             Commands::Credential(command) => AdminCommand::Credential(command.request()?),
             Commands::Repo(command) => AdminCommand::Repo(command.request()?),
             Commands::Policy(command) => AdminCommand::Policy(command.request()?),
+            Commands::Key(command) => AdminCommand::Key(command.request()),
             Commands::Fsck(command) => command.request(),
         }))
     }
@@ -245,6 +250,15 @@ mod tests {
             "policy who-can codecommit:GitPush arn",
             "policy matrix",
             "ssh-authorities",
+            "key list",
+            "key rotate root",
+            "key rotate account --account 111111111111",
+            "key rotate repo shop",
+            "key disable repo shop",
+            "key enable account",
+            "key schedule-destruction repo shop --after-days 7",
+            "key schedule-destruction --after-days 7 account",
+            "key cancel-destruction repo shop",
             "fsck",
             "fsck shop --output json",
         ] {
@@ -267,6 +281,9 @@ mod tests {
             "policy explain --principal a --action b",
             "policy explain --principal a --action b --resource c --context [",
             "policy explain --principal a --action b --resource c --context 1",
+            "key rotate",
+            "key disable root",
+            "key destroy repo shop",
             "frobnicate",
         ] {
             let error = parse(&format!("lockgate {line}")).map(|_| ()).expect_err(line);

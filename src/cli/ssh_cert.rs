@@ -9,17 +9,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::{Client, Url};
+use reqwest::Url;
 use russh::keys::{Certificate, PublicKey};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::output::Output;
+use crate::aws_client::{AwsClient, AwsClientOptions, AwsCredentials};
 use crate::clock::Clock;
 use crate::names::{PrincipalName, escape_for_people};
 use crate::operations::admin::{AdminFailure, AdminReply};
-use crate::sigv4::{Head, signer};
 
 /// Flags of `lockgate ssh-cert`. Credentials come from the environment, where other users of the machine do not see them.
 #[derive(Debug, Args)]
@@ -59,14 +59,7 @@ pub(super) struct SshCert {
     session_token: Option<SecretString>,
 }
 
-/// What signs requests.
-struct Credentials {
-    id: String,
-    secret: SecretString,
-    token: Option<SecretString>,
-}
-
-/// Longest answer and longest file that is read.
+/// Longest file that is read.
 const MAX_BYTES: usize = 128 << 10;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -123,8 +116,8 @@ impl SshCert {
     }
 
     async fn ask(self, public_key: &str) -> Result<Signed, AdminFailure> {
-        let server = Server::new(&self.server, self.ca.as_deref())?;
-        let own = Credentials { id: self.access_key_id, secret: self.secret_access_key, token: self.session_token };
+        let server = client(&self.server, self.ca.as_deref())?;
+        let own = AwsCredentials { id: self.access_key_id, secret: self.secret_access_key, token: self.session_token };
         let credentials = match &self.role {
             None => own,
             Some(role) => {
@@ -144,12 +137,12 @@ impl SshCert {
                 }
                 drop(form);
                 let form = url.query().unwrap_or_default().to_owned();
-                let answer = server.call(&own, "sts", &[("content-type", FORM)], form).await?;
+                let answer = call(&server, &own, "sts", &[("content-type", FORM)], form).await?;
                 let of = |name| {
                     element(&answer, name)
                         .ok_or_else(|| AdminFailure::new("the server's answer to AssumeRole has no credentials"))
                 };
-                Credentials {
+                AwsCredentials {
                     id: of("AccessKeyId")?,
                     secret: of("SecretAccessKey")?.into(),
                     token: Some(of("SessionToken")?.into()),
@@ -158,7 +151,7 @@ impl SshCert {
         };
         let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", TARGET)];
         let body = json!({ "PublicKey": public_key }).to_string();
-        let answer = server.call(&credentials, "lockgate", &headers, body).await?;
+        let answer = call(&server, &credentials, "lockgate", &headers, body).await?;
         serde_json::from_str(&answer).map_err(|error| AdminFailure {
             message: "the server's answer cannot be read".into(),
             causes: vec![error.to_string()],
@@ -176,83 +169,39 @@ struct Signed {
     known_hosts: String,
 }
 
-/// Where signed requests go.
-struct Server {
-    client: Client,
-    url: Url,
-    host: String,
-}
-
-impl Server {
-    fn new(url: &Url, ca: Option<&Path>) -> Result<Server, AdminFailure> {
-        let not_a_server = || AdminFailure::new(format!("`{url}` is no address of a server: https://HOST:PORT"));
-        if url.scheme() != "https" {
-            return Err(not_a_server());
-        }
-        let host = url.host_str().ok_or_else(not_a_server)?;
-        let host = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
-        let url = url.join("/").map_err(|_| not_a_server())?;
-        // One provider for the whole process; that it is installed already is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut client = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT).http1_only();
-        if let Some(file) = ca {
-            let pem = read(file)?;
-            let certificates = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| AdminFailure {
+/// A client of this server; `ca` is the file of the only authorities that are trusted.
+fn client(url: &Url, ca: Option<&Path>) -> Result<AwsClient, AdminFailure> {
+    let authorities = match ca {
+        None => None,
+        Some(file) => {
+            let certificates = reqwest::Certificate::from_pem_bundle(read(file)?.as_bytes());
+            Some(certificates.map_err(|error| AdminFailure {
                 message: format!("`{}` holds no certificates", file.display()),
                 causes: vec![error.to_string()],
-            })?;
-            client = client.tls_certs_only(certificates);
+            })?)
         }
-        let client = client.build().map_err(|error| AdminFailure::from_error(&error))?;
-        Ok(Server { client, url, host })
-    }
+    };
+    // A server takes signatures of any region.
+    let region = "us-east-1".to_owned();
+    let options = AwsClientOptions { region, timeout: TIMEOUT, authorities, allow_plain_loopback: false };
+    AwsClient::new(url, options).map_err(|error| AdminFailure::from_error(&error))
+}
 
-    /// Signs and sends; gives the answer of a call that succeeded.
-    async fn call(
-        &self,
-        credentials: &Credentials,
-        service: &str,
-        headers: &[(&str, &str)],
-        body: String,
-    ) -> Result<String, AdminFailure> {
-        let now = jiff::Timestamp::from_millisecond(Clock::System.now_ms())
-            .map_err(|error| AdminFailure::from_error(&error))?
-            .strftime("%Y%m%dT%H%M%SZ")
-            .to_string();
-        let token = credentials.token.as_ref().map(ExposeSecret::expose_secret);
-        let mut all: Vec<(String, Vec<u8>)> =
-            vec![("host".into(), self.host.clone().into()), ("x-amz-date".into(), now.clone().into())];
-        all.extend(token.map(|token| ("x-amz-security-token".into(), token.into())));
-        all.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())));
-        let head = Head { method: "POST", path: "/", query: None, headers: &all };
-        let key = (credentials.id.as_str(), credentials.secret.expose_secret());
-        let authorization = signer::authorization(&head, body.as_bytes(), key, service, &now);
-        let mut request = self.client.post(self.url.clone()).header("authorization", authorization).body(body);
-        for (name, value) in all.into_iter().filter(|(name, _)| name != "host") {
-            request = request.header(name, value);
-        }
-        let failed = |error: reqwest::Error| {
-            let mut failure = AdminFailure::from_error(&error);
-            failure.message = format!("failed to ask `{}`", self.url);
-            failure.causes.insert(0, error.to_string());
-            failure
-        };
-        let mut response = request.send().await.map_err(failed)?;
-        let mut answer = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if answer.len() + chunk.len() > MAX_BYTES {
-                return Err(AdminFailure::new(format!("the answer of `{}` is too long", self.url)));
-            }
-            answer.extend_from_slice(&chunk);
-        }
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        match response.status().as_u16() {
-            200 => Ok(answer),
-            status => Err(AdminFailure {
-                message: format!("`{}` refuses with status {status}", self.url),
-                causes: refusal(&answer).into_iter().collect(),
-            }),
-        }
+/// Gives the answer of a call that succeeded.
+async fn call(
+    server: &AwsClient,
+    credentials: &AwsCredentials,
+    service: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> Result<String, AdminFailure> {
+    let answered = server.call(credentials, service, headers, body, Clock::System.now_ms()).await;
+    match answered.map_err(|error| AdminFailure::from_error(&error))? {
+        (200, answer) => Ok(answer),
+        (status, answer) => Err(AdminFailure {
+            message: format!("`{}` refuses with status {status}", server.url()),
+            causes: refusal(&answer).into_iter().collect(),
+        }),
     }
 }
 
@@ -334,15 +283,5 @@ mod tests {
         assert!(!refusal(r#"{"__type": "X", "message": "no\u001b"}"#).unwrap().contains('\u{1b}'));
         assert_eq!(element("<A>", "A"), None);
         assert_eq!(refusal("gone"), None);
-    }
-
-    // F3: a key is never shown to what is not TLS.
-    #[test]
-    fn servers_are_asked_over_tls() {
-        for url in ["http://127.0.0.1:1", "file:///x", "ssh://git@h"] {
-            assert!(Server::new(&Url::parse(url).unwrap(), None).is_err(), "{url}");
-        }
-        let server = Server::new(&Url::parse("https://[::1]:8443/x?y").unwrap(), None).unwrap();
-        assert_eq!((server.host.as_str(), server.url.as_str()), ("[::1]:8443", "https://[::1]:8443/"));
     }
 }

@@ -38,6 +38,8 @@ pub enum AdminCommand {
     Repo(RepoCommand),
     /// `lockgate policy ...`
     Policy(PolicyCommand),
+    /// `lockgate key ...`
+    Key(KeyCommand),
     /// `lockgate ssh-authorities`: the public keys that sign certificates.
     SshAuthorities,
     /// `lockgate fsck [REPO]`: the whole server, or one repository.
@@ -56,6 +58,53 @@ impl AdminCommand {
             AdminCommand::Account(AccountCommand::Recover { .. }) | AdminCommand::Policy(PolicyCommand::Recover)
         )
     }
+}
+
+/// `lockgate key ...`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyCommand {
+    /// Lists the root key, and the keys of accounts and repositories.
+    List,
+    /// Makes a new key, and wraps or seals anew what is under the old one.
+    Rotate {
+        /// Which key.
+        key: KeyName,
+    },
+    /// Lets nobody use a key until it is enabled.
+    Disable {
+        /// Which key; not the root key.
+        key: KeyName,
+    },
+    /// Undoes `disable`.
+    Enable {
+        /// Which key; not the root key.
+        key: KeyName,
+    },
+    /// Disables a key, and destroys it when the time has come.
+    ScheduleDestruction {
+        /// Which key; not the root key.
+        key: KeyName,
+        /// After how many days.
+        after_days: u16,
+    },
+    /// Undoes `schedule-destruction`; the key stays disabled.
+    CancelDestruction {
+        /// Which key; not the root key.
+        key: KeyName,
+    },
+}
+
+/// Which key a command is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyName {
+    /// The server's root key.
+    Root,
+    /// The key of the account that the command is about.
+    Account,
+    /// The keys of a repository.
+    Repository(RepositoryName),
 }
 
 /// `lockgate account ...`

@@ -1,4 +1,5 @@
-//! Ending transfers whose caller was disabled, or whose session was revoked, while they run.
+//! Ending transfers while they run: whose caller was disabled, whose session was revoked, whose repository's keys may not be
+//! used any more.
 //!
 //! What is read and written goes through here, and each piece asks whether the directory has changed since the last one. That a
 //! session's time runs out does not end what was begun in time.
@@ -6,11 +7,13 @@
 use std::io::{self, Read, Write};
 
 use crate::identity::{Identity, Principal};
+use crate::store::keyring::RepositoryKeys;
 
 /// The caller of one transfer.
 pub struct Live<'a> {
     identity: &'a Identity,
     principal: &'a Principal,
+    keys: &'a RepositoryKeys,
     /// The directory's counter when the caller was last looked up.
     seen: Option<i64>,
 }
@@ -22,9 +25,9 @@ pub struct WhileLive<'a, T> {
 }
 
 impl<'a> Live<'a> {
-    /// A caller that has just been let in.
-    pub fn new(identity: &'a Identity, principal: &'a Principal) -> Live<'a> {
-        Live { identity, principal, seen: None }
+    /// A caller that has just been let in to a repository with these keys.
+    pub fn new(identity: &'a Identity, principal: &'a Principal, keys: &'a RepositoryKeys) -> Live<'a> {
+        Live { identity, principal, keys, seen: None }
     }
 
     /// `inner`, for as long as the caller may go on.
@@ -33,6 +36,8 @@ impl<'a> Live<'a> {
     }
 
     fn check(&mut self) -> io::Result<()> {
+        // What small packs hold is in memory: reading it asks no key.
+        self.keys.check().map_err(|refusal| io::Error::new(io::ErrorKind::PermissionDenied, refusal))?;
         let directory = self.identity.directory();
         if self.seen == Some(directory.counter()) {
             return Ok(());

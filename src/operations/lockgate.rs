@@ -21,7 +21,7 @@ use super::policies::Policies;
 use super::signed_passwords::SignedPasswords;
 use super::{
     AuthFailure, GitHost, GitMode, GitRefusal, GitRequest, GitService, GitSession, GitTransfer, Host, Listening,
-    OpContext, RepositoryPath, TransferError, git_pull, import, policy_watch,
+    OpContext, RepositoryPath, TransferError, git_pull, import, key_upkeep, policy_watch,
 };
 use crate::clock::Clock;
 use crate::config::Config;
@@ -36,7 +36,7 @@ use crate::repository::handle::{Repository, RepositoryError};
 use crate::repository::pack::ingest::IngestLimits;
 use crate::sigv4::GitPassword;
 use crate::store::faults::Faults;
-use crate::store::keyring::RootKeyProviders;
+use crate::store::keyring::{KeyOwner, KeyRefusal};
 use crate::store::{Store, StoreOptions};
 
 /// Refs that an import lists as left out before it only counts them.
@@ -83,7 +83,7 @@ impl Lockgate {
         let options = StoreOptions {
             data_dir: config.data.clone(),
             keys_dir: config.keys.clone(),
-            root_keys: RootKeyProviders::default(),
+            root_keys: crate::root_keys::providers(config, &clock),
             cache_bytes: config.limits.cache_bytes,
             clock,
             faults,
@@ -193,11 +193,17 @@ impl Lockgate {
         Ok(())
     }
 
-    /// The repository of a record, opened at its first use. Blocks.
+    /// The repository of a record, opened at its first use. Refused while its keys may not be used. Blocks.
     pub fn repository(&self, record: &RepositoryRecord) -> Result<Arc<Repository>, RepositoryError> {
         let repository = self.repositories.open(&self.store, record)?;
+        repository.keys().check()?;
         self.upkeep.look_at(&repository);
         Ok(repository)
+    }
+
+    /// Lets go of what is held in memory of a repository, as soon as nobody uses it.
+    pub fn forget_repository(&self, id: &[u8; 16]) {
+        self.repositories.forget(id);
     }
 
     fn find(&self, ctx: &OpContext, path: &RepositoryPath) -> Option<RepositoryRecord> {
@@ -296,7 +302,10 @@ impl GitHost for Lockgate {
             let (service, region) = ("codecommit".to_owned(), self.settings.region.clone());
             self.last_uses.note(credential, LastUse { at_ms: now_ms, service, region });
         }
-        let repository = self.repository(&record).map_err(|error| unavailable("open the repository", &error))?;
+        let repository = self.repository(&record).map_err(|error| match error.key_refusal() {
+            Some(refusal) => of_key(refusal),
+            None => unavailable("open the repository", &error),
+        })?;
         Ok(Box::new(Transfer { host: self.clone(), ctx: ctx.clone(), session: session.clone(), record, repository }))
     }
 
@@ -308,6 +317,14 @@ impl GitHost for Lockgate {
 fn unavailable(what: &str, error: &(dyn std::error::Error + 'static)) -> GitRefusal {
     tracing::error!(error, "failed to {what}");
     GitRefusal::Unavailable(format!("the server failed to {what}; its log says why"))
+}
+
+/// A key that may not be used is nothing that the client could wait for, unless a service has to be asked.
+fn of_key(refusal: &KeyRefusal) -> GitRefusal {
+    match refusal.owner {
+        KeyOwner::Root => GitRefusal::Unavailable(refusal.to_string()),
+        KeyOwner::Account | KeyOwner::Repository => GitRefusal::Forbidden(refusal.to_string()),
+    }
 }
 
 impl AdminHost for Lockgate {
@@ -337,7 +354,7 @@ impl AdminHost for Lockgate {
             region: &self.settings.region,
             policies_dir: &self.settings.policies_dir,
             open_repository: &|record| self.repository(record),
-            forget_repository: &|id| self.repositories.forget(id),
+            forget_repository: &|id| self.forget_repository(id),
             import: &import,
             last_use: &|id| self.last_use(id),
         };
@@ -357,6 +374,8 @@ impl Host for Lockgate {
     }
 
     fn started(&self) {
+        tokio::spawn(key_upkeep::look_hourly(self.clone()));
+        tokio::spawn(key_upkeep::confirm_root(self.store.clone()));
         if self.settings.watches_policies {
             policy_watch::begin(self.clone());
         }
@@ -397,7 +416,7 @@ impl GitTransfer for Transfer {
             _ => Version::V0,
         };
         let mode = self.session.mode;
-        let live = Live::new(&self.host.identity, &self.ctx.principal);
+        let live = Live::new(&self.host.identity, &self.ctx.principal, self.repository.keys());
         let input = live.guard(input);
         match self.session.service {
             GitService::UploadPack => git_pull::upload_pack(&self.repository, version, mode, input, live.guard(output))

@@ -24,6 +24,7 @@ mod decision_log;
 pub mod git_pull;
 pub mod git_push;
 pub mod import;
+mod key_upkeep;
 pub mod last_used;
 pub mod live;
 pub mod lockgate;

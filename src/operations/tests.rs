@@ -1,6 +1,6 @@
 //! The inside as a whole: what happens between a decision and its publishing is made to happen there.
 
-use std::io::{self, Cursor, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -15,10 +15,11 @@ use super::policies::{Applied, ApplyOptions};
 use super::*;
 use crate::clock::Clock;
 use crate::config::{Config, Overrides};
-use crate::identity::{Holder, NameKind, UserPrincipal};
+use crate::identity::{Holder, NameKind, RepositoryRecord, UserPrincipal};
 use crate::names::{ObjectId, PolicyName, PrincipalName, RefName};
 use crate::policy::PolicyFiles;
 use crate::store::faults::Faults;
+use crate::store::keyring::rotation::StateChange;
 
 const ACCOUNT: &str = "111111111111";
 
@@ -67,10 +68,13 @@ impl Inside {
         inside
     }
 
-    fn tip(&self, branch: &str) -> Option<ObjectId> {
+    fn shop(&self) -> RepositoryRecord {
         let name = RepositoryName::parse("shop").unwrap();
-        let record = self.host.identity().directory().repository(&account(), &name).cloned().unwrap();
-        let repository = self.host.repository(&record).unwrap();
+        self.host.identity().directory().repository(&account(), &name).cloned().unwrap()
+    }
+
+    fn tip(&self, branch: &str) -> Option<ObjectId> {
+        let repository = self.host.repository(&self.shop()).unwrap();
         repository.snapshot().refs.get(&RefName::branch(branch).unwrap()).map(|entry| entry.id)
     }
 
@@ -259,8 +263,16 @@ fn what_is_written_ends_with_the_rights_of_its_reader() {
     let _inside = inside.runtime.enter();
     let ctx = inside.as_dan();
     let (host, output) = (&inside.host, Shared::default());
-    let mut guarded = super::live::Live::new(host.identity(), &ctx.principal).guard(output.clone());
+    let repository = host.repository(&inside.shop()).unwrap();
+    let live = || super::live::Live::new(host.identity(), &ctx.principal, repository.keys());
+    let mut guarded = live().guard(output.clone());
     guarded.write_all(b"first").unwrap();
+    let change = |change| host.store().keyring().change_account_state(&account(), change).unwrap();
+    change(StateChange::Disable);
+    let refused = live().guard(Cursor::new(b"x")).read(&mut [0]).unwrap_err();
+    assert_eq!(refused.to_string(), "the account's key is disabled; an administrator can enable it");
+    assert!(guarded.write_all(b"not").is_err());
+    change(StateChange::Enable);
     // Changes that are not about the caller end nothing.
     host.store().wait(host.identity().create_group(&account(), &name("others"))).unwrap();
     guarded.write_all(b" second").unwrap();
@@ -268,6 +280,62 @@ fn what_is_written_ends_with_the_rights_of_its_reader() {
     assert_eq!(guarded.write_all(b" third").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     assert_eq!(&*output.0.lock(), b"first second");
 }
+
+// J5
+#[test]
+fn time_finishes_rotations_and_carries_out_destructions() {
+    let inside = Inside::new();
+    let _inside = inside.runtime.enter();
+    let (host, record) = (&inside.host, inside.shop());
+    let keyring = host.store().keyring();
+    let id = record.id.as_bytes();
+    let epochs = || -> Vec<u32> {
+        let entry = keyring.repository_state(&account(), id).unwrap();
+        entry.epochs.iter().filter(|epoch| epoch.key.is_some()).map(|epoch| epoch.number).collect()
+    };
+    let tip = inside.tip("main");
+    // Broken off after the new epoch was made.
+    keyring.rotate_repository(&account(), id).unwrap();
+    key_upkeep::look_after_keys(host);
+    assert_eq!(epochs(), [1, 2]);
+    assert_eq!(host.repository(&record).unwrap().epochs_in_use().unwrap(), [2].into());
+    inside.clock.advance_ms(DAY_MS - 1);
+    key_upkeep::look_after_keys(host);
+    assert_eq!(epochs(), [1, 2]);
+    inside.clock.advance_ms(1);
+    key_upkeep::look_after_keys(host);
+    assert_eq!(epochs(), [2]);
+    assert_eq!(inside.tip("main"), tip);
+
+    let ctx = inside.as_dan();
+    let session = GitSession {
+        service: GitService::UploadPack,
+        repository: RepositoryPath::OwnAccount(record.name.clone()),
+        protocol_version: 2,
+        mode: GitMode::StatelessRpc,
+    };
+    let held = host.repository(&record).unwrap();
+    let doom = StateChange::Doom { at_ms: inside.clock.now_ms() + DAY_MS };
+    keyring.change_repository_state(&account(), id, doom).unwrap();
+    key_upkeep::look_after_keys(host);
+    assert_eq!(epochs(), [2]);
+    let refused = host.open(&ctx, &session).err();
+    assert!(matches!(refused, Some(GitRefusal::Forbidden(said)) if said.contains("will be destroyed at")));
+    inside.clock.advance_ms(DAY_MS);
+    key_upkeep::look_after_keys(host);
+    assert!(epochs().is_empty());
+    assert!(held.catch_up().is_ok(), "what was read before is not asked for again");
+    assert!(host.store().open_file(held.keys(), &held.snapshot().manifests[0].pack).is_err());
+    let refused = host.open(&ctx, &session).err();
+    assert!(matches!(refused, Some(GitRefusal::Forbidden(said)) if said.contains("was destroyed at")));
+    // It is still listed, can be deleted, and its name is not given again.
+    let identity = host.identity();
+    host.store().wait(identity.delete_repository(&account(), &record.name)).unwrap();
+    let (account, main) = (account(), RefName::branch("main").unwrap());
+    assert!(host.store().wait(identity.create_repository(&account, &record.name, &main)).is_err());
+}
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 // D8
 #[test]

@@ -32,8 +32,7 @@ impl Repository {
     /// The epochs under which files that live are sealed. Blocks.
     pub fn epochs_in_use(&self) -> Result<BTreeSet<u32>, RepositoryError> {
         let snapshot = self.catch_up()?;
-        let mut epochs: BTreeSet<u32> =
-            snapshot.manifests.iter().flat_map(files_of).map(|file| file.epoch).collect();
+        let mut epochs: BTreeSet<u32> = snapshot.manifests.iter().flat_map(files_of).map(|file| file.epoch).collect();
         epochs.extend(checkpoint::row(self.store(), self.keys())?.map(|row| row.file.epoch));
         Ok(epochs)
     }

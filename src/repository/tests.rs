@@ -362,6 +362,84 @@ fn what_happens_while_packs_are_joined_is_kept() {
     assert_eq!(stopped, None);
 }
 
+// J5
+#[test]
+fn a_rotation_seals_everything_anew_while_pushes_go_on() {
+    let mut pair = Pair::new();
+    let account = AccountId::parse("111111111111").unwrap();
+    git(pair.folder.path(), &["fast-import", "--quiet"], &history(3, 40));
+    let names = pair_branches(&pair);
+    pair.push(&names[..1]);
+    pair.push(&names);
+    // A ref that is gone leaves a served set, a file of its own.
+    pair.git(&["update-ref", "-d", names[0]]);
+    pair.push(&names);
+    pair.repository().settle("test").unwrap();
+    let before = pair.repository().snapshot();
+    let files = |pair: &Pair| -> Vec<u32> { pair.repository().epochs_in_use().unwrap().into_iter().collect() };
+    assert_eq!(files(&pair), [1]);
+    let keyring = pair.store.keyring();
+    assert_eq!(keyring.rotate_repository(&account, &REPOSITORY).unwrap(), 2);
+
+    // Someone who began before goes on, under the new key; and what is sealed anew is interrupted halfway.
+    pair.git(&["branch", "late", names[1]]);
+    git(pair.folder.path(), &["fast-import", "--quiet", "--force"], &history(4, 8));
+    pair.push(&["refs/heads/late", names[1], names[2]]);
+    assert_eq!(files(&pair), [1, 2]);
+    let asked = std::cell::Cell::new(0);
+    let stopped = pair.repository().reseal(&|| asked.replace(asked.get() + 1) > 0).unwrap();
+    assert!(stopped.n_packs < before.manifests.len());
+    let done = pair.repository().reseal(&|| false).unwrap();
+    assert_eq!(stopped.n_packs + done.n_packs, before.manifests.len());
+    assert_eq!(files(&pair), [2]);
+    assert_eq!(pair.repository().reseal(&|| false).unwrap(), super::resealing::Resealed::default());
+    let all: Vec<&str> = names[1..].iter().copied().chain(["refs/heads/late"]).collect();
+    pair.repository().settle("test").unwrap();
+    pair.assert_serves(&all, true);
+    // What is read, is read from the new files: from the first key nothing is left but what opens the log's rows.
+    let (grace, now) = (super::resealing::EPOCH_GRACE_MS, pair.store.clock().clone());
+    assert!(keyring.note_epochs_in_use(&account, &REPOSITORY, &[2], grace).unwrap().is_empty());
+    now.advance_ms(grace);
+    assert_eq!(keyring.note_epochs_in_use(&account, &REPOSITORY, &[2], grace).unwrap(), [1]);
+    assert!(pair.repository().store().open_file(pair.repository().keys(), &before.manifests[0].pack).is_err());
+    pair.reopen();
+    pair.assert_serves(&all, true);
+    assert!(pair.runtime.block_on(pair.store.sweep()).unwrap() > 0);
+    pair.reopen();
+    pair.assert_serves(&all, true);
+    let first = RefName::branch("main").unwrap();
+    let checked = super::check::check(&pair.store, &account, &REPOSITORY, &first);
+    assert!(checked.damage.is_empty(), "{:?}", checked.damage);
+}
+
+// J5
+#[test]
+fn a_disabled_key_stops_what_is_under_way_and_changes_nothing() {
+    let mut pair = Pair::new();
+    let account = AccountId::parse("111111111111").unwrap();
+    git(pair.folder.path(), &["fast-import", "--quiet"], &history(5, 10));
+    let names = pair_branches(&pair);
+    pair.push(&names);
+    let repository = pair.repository.clone().unwrap();
+    let before = repository.snapshot();
+    let keyring = pair.store.keyring();
+    let change = |change| keyring.change_repository_state(&account, &REPOSITORY, change).unwrap();
+    change(crate::store::keyring::rotation::StateChange::Disable);
+    let refused = repository
+        .publish::<RepositoryError>(&mut |_| Ok(Some((LogEntry::new(0, "test".into()), PublishWith::default()))));
+    assert!(refused.is_err_and(|error| error.key_refusal().is_some()));
+    let file = pair.store.open_file(repository.keys(), &before.manifests[0].pack).map(|_| ());
+    assert!(file.unwrap_err().to_string().contains("is disabled"));
+    let first = RefName::branch("main").unwrap();
+    let opened = Repository::open(&pair.store, &account, REPOSITORY, &first).map(|_| ());
+    assert!(opened.is_err_and(|error| error.key_refusal().is_some()));
+    change(crate::store::keyring::rotation::StateChange::Enable);
+    assert_eq!(repository.catch_up().unwrap().generation, before.generation);
+    drop(repository);
+    pair.reopen();
+    pair.assert_serves(&names, true);
+}
+
 #[test]
 fn a_checkpoint_says_what_the_log_says() {
     let mut pair = Pair::new();

@@ -39,7 +39,7 @@ impl Request {
     /// Signed by this module's own canonical form.
     fn signed(self, service: &str, at: &str) -> Request {
         let request = self.header("x-amz-date", at);
-        let text = signer::authorization(&request.head(), &request.body, (KEY, SECRET), service, at);
+        let text = signer::authorization(&request.head(), &request.body, (KEY, SECRET), (service, "us-east-1"), at);
         request.header("authorization", &text)
     }
 }

@@ -16,8 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::keyring::{KeyRefusal, RepositoryKeys};
 use super::seal::{
-    FileCipher, FilePlace, HEADER_BYTES, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, SealError, TAG_BYTES, random,
-    sealed_len,
+    FileCipher, FilePlace, HEADER_BYTES, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, SealError, TAG_BYTES, random, sealed_len,
 };
 
 /// Server-made, random.
@@ -341,7 +340,8 @@ impl SealedFile {
         if size != sealed_len(meta.plain_len) {
             return Err(FileError::Length { file: shown(&meta.id) });
         }
-        let place = FilePlace { repository: *keys.repository(), file: meta.id, kind: meta.kind as u8, epoch: meta.epoch };
+        let place =
+            FilePlace { repository: *keys.repository(), file: meta.id, kind: meta.kind as u8, epoch: meta.epoch };
         let cipher = FileCipher::open(&key, &place, &header).map_err(|source| FileError::Unauthentic {
             file: shown(&meta.id),
             segment: 0,

@@ -21,9 +21,7 @@ use crate::clock::Clock;
 use crate::names::AccountId;
 use catalog::{Catalog, CatalogError};
 use faults::Faults;
-use file::{
-    BlockCache, FileAccess, FileError, FileId, FileKind, FileMeta, SealedFile, SealedWriter, SegmentWeight,
-};
+use file::{BlockCache, FileAccess, FileError, FileId, FileKind, FileMeta, SealedFile, SealedWriter, SegmentWeight};
 use keyring::{KeyRefusal, Keyring, KeyringError, RepositoryKeys, RootKeyProviders};
 use seal::Key;
 
@@ -320,12 +318,7 @@ impl Store {
     }
 
     /// Opens a value of a repository's row. Refused while the keys may not be used.
-    pub fn open_value(
-        &self,
-        keys: &RepositoryKeys,
-        place: &[&[u8]],
-        sealed: &[u8],
-    ) -> Result<Vec<u8>, ValueError> {
+    pub fn open_value(&self, keys: &RepositoryKeys, place: &[&[u8]], sealed: &[u8]) -> Result<Vec<u8>, ValueError> {
         let (epoch_bytes, sealed) = sealed.split_first_chunk::<4>().ok_or(seal::SealError::Truncated)?;
         let key = keys.for_rows_of(u32::from_be_bytes(*epoch_bytes))?.ok_or(seal::SealError::WrongKey)?;
         let mut full: Vec<&[u8]> = vec![epoch_bytes];

@@ -4,6 +4,7 @@ mod aws_clients;
 mod clone_and_push;
 mod first_start;
 mod import_and_fsck;
+mod keys;
 mod module_arrows;
 mod paths_and_signatures;
 mod refusals;

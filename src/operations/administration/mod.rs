@@ -2,6 +2,7 @@
 //! the data folder's lock has proven it. A new command is a variant in `admin`, and an arm here.
 
 mod fsck;
+mod keys;
 mod policy;
 mod policy_import;
 mod principals;
@@ -65,6 +66,7 @@ pub fn run(
         AdminCommand::Credential(command) => principals::credential(ctx, &account()?, command),
         AdminCommand::Repo(command) => repo::run(ctx, &account()?, command, progress),
         AdminCommand::Policy(command) => policy::run(ctx, request.account.as_ref(), command),
+        AdminCommand::Key(command) => keys::run(ctx, request.account.as_ref(), command, progress),
         AdminCommand::SshAuthorities => ssh_authorities(ctx),
         AdminCommand::Fsck { repository } => {
             let only = match repository {

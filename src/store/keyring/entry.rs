@@ -156,7 +156,7 @@ impl KeyEntry {
         };
         let epochs: Vec<Epoch> = match is_repository {
             false => vec![epoch(1, bytes.try_into().ok()?)],
-            true if bytes.is_empty() || bytes.len() % 36 != 0 => return None,
+            true if bytes.is_empty() || !bytes.len().is_multiple_of(36) => return None,
             true => bytes
                 .chunks_exact(36)
                 .map(|part| {

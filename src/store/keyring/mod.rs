@@ -11,7 +11,7 @@
 pub mod entry;
 pub mod live;
 pub mod root;
-mod rotation;
+pub mod rotation;
 mod shelf;
 
 use std::collections::HashMap;
@@ -122,10 +122,13 @@ pub struct Keyring {
     lease: Arc<Lease>,
     /// Changes of many entries wait for each other here.
     changing: Mutex<()>,
-    live: Mutex<HashMap<[u8; 16], (AccountId, Weak<Live>)>>,
+    /// By repository: whose it is, and the handle that its users share.
+    live: Mutex<HashMap<[u8; 16], Held>>,
     clock: Clock,
     faults: Faults,
 }
+
+type Held = (AccountId, Weak<Live>);
 
 const CATALOG: &str = "catalog";
 

@@ -261,11 +261,7 @@ impl Keyring {
     }
 
     /// Destroys a repository's keys if their time has come; says whether it did.
-    pub fn destroy_repository_if_due(
-        &self,
-        account: &AccountId,
-        repository: &[u8; 16],
-    ) -> Result<bool, KeyringError> {
+    pub fn destroy_repository_if_due(&self, account: &AccountId, repository: &[u8; 16]) -> Result<bool, KeyringError> {
         let now_ms = self.clock.now_ms();
         let roots = self.roots.write();
         let above = self.account_entry(&roots, account)?;
@@ -306,7 +302,9 @@ impl Keyring {
             match self.repository_entry(above, &repository) {
                 Ok(entry) => self.tell(&repository, above, &entry),
                 // The account's key is gone, and so is what would open it: those who hold it hear of the account.
-                Err(KeyringError::Damaged { .. } | KeyringError::Missing { .. }) => self.tell(&repository, above, above),
+                Err(KeyringError::Damaged { .. } | KeyringError::Missing { .. }) => {
+                    self.tell(&repository, above, above)
+                }
                 Err(error) => return Err(error),
             }
         }
