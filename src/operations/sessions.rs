@@ -79,6 +79,7 @@ pub struct WebAssumedRole {
 /// What a session begins with, besides what was asked for.
 struct Begun {
     original_user: Option<UserPrincipal>,
+    on_behalf_of: Option<UserPrincipal>,
     source_identity: Option<PrincipalName>,
     tags: BTreeMap<String, String>,
     transitive_tags: BTreeSet<String>,
@@ -134,6 +135,27 @@ const MAX_CARRIED_BYTES: usize = 8 << 10;
 impl Lockgate {
     /// Takes a role for `ctx`. Blocks.
     pub fn assume_role(&self, ctx: &OpContext, request: &RoleRequest) -> Result<AssumedRole, SessionError> {
+        self.assume(ctx, request, None, None)
+    }
+
+    /// Takes a role for a service of this server, that acts for the resource `source_arn` and on behalf of a user. Blocks.
+    pub(super) fn assume_role_as_service(
+        &self,
+        ctx: &OpContext,
+        request: &RoleRequest,
+        source_arn: &str,
+        on_behalf_of: Option<UserPrincipal>,
+    ) -> Result<AssumedRole, SessionError> {
+        self.assume(ctx, request, Some(source_arn), on_behalf_of)
+    }
+
+    fn assume(
+        &self,
+        ctx: &OpContext,
+        request: &RoleRequest,
+        source_arn: Option<&str>,
+        on_behalf_of: Option<UserPrincipal>,
+    ) -> Result<AssumedRole, SessionError> {
         let tags = request.all_tags(&ctx.principal)?;
         let source_identity = request.kept_source_identity(&ctx.principal)?;
         let ctx = self.with_code(ctx, request.one_time_code.as_ref())?;
@@ -152,7 +174,7 @@ impl Lockgate {
             session_name: request.session_name.to_string(),
             external_id: request.external_id.clone(),
             source_identity: source_identity.as_ref().map(ToString::to_string),
-            source_arn: None,
+            source_arn: source_arn.map(str::to_owned),
             session_tags: tags.clone(),
             transitive_tag_keys: transitive_tags.clone(),
         };
@@ -161,15 +183,16 @@ impl Lockgate {
         let Some(role) = role.or_else(|| allowed.directory.role(&request.account, &request.role).cloned()) else {
             return Err(SessionError::Invalid(format!("there is no role `{}`", request.role)));
         };
-        let original_user = match &ctx.principal {
-            Principal::User(user) => Some(user.clone()),
-            Principal::Session(from) => from.original_user.clone(),
-            Principal::Service(_) => None,
+        let (original_user, on_behalf_of) = match &ctx.principal {
+            Principal::User(user) => (Some(user.clone()), None),
+            // For whom it is done stays, whatever roles are taken on the way: with that user's access it ends.
+            Principal::Session(from) => (from.original_user.clone(), from.on_behalf_of.clone()),
+            Principal::Service(_) => (None, on_behalf_of),
         };
         // A one-time code vouches for the one who gave it, not for whoever a role is handed on to.
         let is_chained = matches!(ctx.principal, Principal::Session(_));
         let mfa = ctx.principal.mfa() && !is_chained || request.one_time_code.is_some();
-        let begun = Begun { original_user, source_identity, tags, transitive_tags, mfa, is_chained };
+        let begun = Begun { original_user, on_behalf_of, source_identity, tags, transitive_tags, mfa, is_chained };
         self.begin(role, request, begun)
     }
 
@@ -236,6 +259,7 @@ impl Lockgate {
         };
         let begun = Begun {
             original_user: None,
+            on_behalf_of: None,
             source_identity,
             tags: request.tags.clone(),
             transitive_tags: request.transitive_tags.clone(),
@@ -266,7 +290,7 @@ impl Lockgate {
             session_name: request.session_name.clone(),
             source_identity: begun.source_identity,
             original_user: begun.original_user,
-            on_behalf_of: None,
+            on_behalf_of: begun.on_behalf_of,
             tags: begun.tags,
             transitive_tags: begun.transitive_tags,
             policy: policy.map(Arc::from),
@@ -388,6 +412,23 @@ fn lines(problems: &[impl std::fmt::Display]) -> String {
 }
 
 impl RoleRequest {
+    /// A role and the session's name, and nothing else.
+    pub fn plain(account: &AccountId, role: &PrincipalName, session_name: &PrincipalName) -> RoleRequest {
+        RoleRequest {
+            account: account.clone(),
+            role: role.clone(),
+            session_name: session_name.clone(),
+            duration_seconds: None,
+            policy: None,
+            managed_policies: Vec::new(),
+            tags: BTreeMap::new(),
+            transitive_tags: BTreeSet::new(),
+            external_id: None,
+            source_identity: None,
+            one_time_code: None,
+        }
+    }
+
     /// The request's tags and those that are kept from the session it is made from.
     fn all_tags(&self, from: &Principal) -> Result<BTreeMap<String, String>, SessionError> {
         let invalid = |text: String| Err(SessionError::Invalid(text));

@@ -79,7 +79,7 @@ impl Inside {
     }
 
     /// A call of `dan`'s.
-    fn as_dan(&self) -> OpContext {
+    pub(crate) fn as_dan(&self) -> OpContext {
         let directory = self.host.identity().directory();
         let dan = directory.user(&account(), &name("dan")).unwrap();
         OpContext {
@@ -109,7 +109,7 @@ impl Inside {
     }
 
     /// Applies the starter policies and one more.
-    fn apply(host: &Lockgate, text: &str) -> i64 {
+    pub(crate) fn apply(host: &Lockgate, text: &str) -> i64 {
         let mut files = PolicyFiles::read_folder(host.policies_dir()).unwrap();
         files.insert("111111111111/more.cedar", text.as_bytes().to_vec()).unwrap();
         let applied =
@@ -478,19 +478,7 @@ fn a_chain_of_roles_only_narrows() {
         source: None,
         transport: Transport::Api,
     };
-    let ask = |role: &str| RoleRequest {
-        account: account(),
-        role: name(role),
-        session_name: name("s1"),
-        duration_seconds: None,
-        policy: None,
-        managed_policies: Vec::new(),
-        tags: Default::default(),
-        transitive_tags: Default::default(),
-        external_id: None,
-        source_identity: None,
-        one_time_code: None,
-    };
+    let ask = |role: &str| RoleRequest::plain(&account(), &name(role), &name("s1"));
     let tags = |list: &[(&str, &str)]| list.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     let directory = identity.directory();
     let mut dan = UserPrincipal::new(directory.user(&account(), &name("dan")).unwrap(), None);
