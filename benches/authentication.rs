@@ -27,13 +27,14 @@ const AT: &str = "20231114T221320Z";
 const N_CALLS: usize = 20_000;
 
 fn main() -> Result<(), Failure> {
-    for (n_users, n_policies) in [(10, 10), (1_000, 1_000), (1_000, 100_000)] {
-        measure(n_users, n_policies)?;
+    let sizes = [(1, 10, 10), (1, 1_000, 1_000), (1_000, 1_000, 1_000), (1, 1_000, 100_000), (1, 100_000, 100_000)];
+    for (n_accounts, n_users, n_policies) in sizes {
+        measure(n_accounts, n_users, n_policies)?;
     }
     Ok(())
 }
 
-fn measure(n_users: usize, n_policies: usize) -> Result<(), Failure> {
+fn measure(n_accounts: usize, n_users: usize, n_policies: usize) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let of = |name: &str| Some(folder.path().join(name));
     let overrides = Overrides {
@@ -55,8 +56,12 @@ fn measure(n_users: usize, n_policies: usize) -> Result<(), Failure> {
     let host = opened.map_err(|_| "opening panicked")??;
     let _inside = runtime.enter();
     let account = AccountId::parse("111111111111")?;
-    for n in 0..n_users {
-        host.store().wait(host.identity().create_user(&account, &PrincipalName::parse(&format!("user{n}"))?, &[]))?;
+    for n in 1..n_accounts {
+        host.store().wait(host.identity().create_account(&format!("account{n}"), None))?;
+    }
+    let names = (0..n_users).map(|n| PrincipalName::parse(&format!("user{n}"))).collect::<Result<Vec<_>, _>>()?;
+    for some in names.chunks(10_000) {
+        host.store().wait(host.identity().create_users(&account, some))?;
     }
     // A hundred policies a file, as the benchmark of policies has it.
     let mut files = PolicyFiles::read_folder(host.policies_dir())?;
@@ -76,7 +81,7 @@ fn measure(n_users: usize, n_policies: usize) -> Result<(), Failure> {
     let caller =
         Caller { door: ApiDoor(Arc::new(Api::new(host)?)), id: key("accessKeyId"), secret: key("secretAccessKey") };
 
-    say(&format!("{n_users} users, {n_policies} policies besides the starter set"));
+    say(&format!("{n_accounts} accounts, {n_users} users, {n_policies} policies besides the starter set"));
     caller.calls("sts", "Action=GetCallerIdentity&Version=2011-06-15", "signature alone       ")?;
     caller.calls("iam", "Action=GetUser&Version=2010-05-08&UserName=admin", "signature and decision")
 }

@@ -1,9 +1,10 @@
-//! What is Lockgate's own and no service of AWS: SSH certificates. JSON 1.1, signed for `lockgate`.
+//! What is Lockgate's own and no service of AWS: SSH certificates, and the keys that sign commits. JSON 1.1, signed for `lockgate`.
 
 use serde::{Deserialize, Serialize};
 
 use super::codec::Timestamp;
 use super::error::ApiError;
+use super::iam::signing_keys;
 use super::operation::{Call, NotRegistered, Operations};
 use super::service::Service;
 use crate::identity::SigningFailure;
@@ -19,7 +20,8 @@ pub fn register(all: &mut Operations) -> Result<(), NotRegistered> {
         Weight::Write,
         |call, _: &SignInput| Ok(ResourceFacts::Account(call.account().clone())),
         sign_ssh_certificate,
-    )
+    )?;
+    signing_keys::register(all)
 }
 
 #[derive(Deserialize)]

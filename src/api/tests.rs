@@ -188,7 +188,7 @@ fn somebody_without_rights_is_refused_by_each_operation() {
         let target = format!("{}.{name}", service.target_prefix().unwrap_or_default());
         if service.protocol() == Protocol::Json11 {
             request.headers = vec![("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
-            request.body = r#"{"PublicKey": "x"}"#.to_owned();
+            request.body = r#"{"PublicKey": "x", "UserName": "admin", "Proof": "x", "SigningKeyId": "x"}"#.to_owned();
         }
         let (status, body) = host.ask(&request);
         let action = operation.action().unwrap().as_str();

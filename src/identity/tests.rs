@@ -108,6 +108,21 @@ async fn the_first_start_happens_once() {
 }
 
 #[tokio::test]
+async fn many_users_are_made_together_or_none_is() {
+    let host = setting().await;
+    let (identity, account) = (&host.identity, &host.account);
+    let names: Vec<_> = (0..500).map(|n| name(&format!("user{n}"))).collect();
+    identity.create_users(account, &names).await.unwrap();
+    let count = || host.identity.directory().users(account).count();
+    assert_eq!(count(), 501);
+    // One that is there already, in another case; one that is named twice.
+    assert!(identity.create_users(account, &[name("new"), name("USER7")]).await.is_err());
+    assert!(identity.create_users(account, &[name("twice"), name("twice")]).await.is_err());
+    assert_eq!(count(), 501);
+    identity.create_user(account, &name("new"), &[]).await.unwrap();
+}
+
+#[tokio::test]
 async fn everything_is_there_after_a_restart() {
     let host = setting().await;
     let (identity, account) = (&host.identity, &host.account);

@@ -33,6 +33,7 @@ mod policy_watch;
 pub mod service_roles;
 pub mod sessions;
 pub mod signed_passwords;
+pub mod signing_keys;
 pub mod simulation;
 mod written_paths;
 

@@ -63,7 +63,9 @@ pub enum PassRoleError {
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
     /// It belongs to another account than what is set up.
-    #[error("the role `{role}` is of account {account}: services act by roles of their resource's own account, {owner}")]
+    #[error(
+        "the role `{role}` is of account {account}: services act by roles of their resource's own account, {owner}"
+    )]
     OtherAccount {
         /// The role.
         role: PrincipalName,
@@ -282,9 +284,7 @@ mod tests {
         assert_eq!(reads(host, Principal::Session(Box::new(alone.session))), Err(GitRefusal::NotFound));
         // A policy of the work narrows it.
         let narrow = ServiceWork {
-            policy: Some(
-                r#"permit (principal, action == Action::"codecommit:GetRepository", resource);"#.to_owned(),
-            ),
+            policy: Some(r#"permit (principal, action == Action::"codecommit:GetRepository", resource);"#.to_owned()),
             ..work(Some(&dan.principal))
         };
         let narrow = host.act_by_role(&passed, &narrow).unwrap().session;

@@ -8,6 +8,7 @@ mod keys;
 mod module_arrows;
 mod paths_and_signatures;
 mod refusals;
+mod signing_keys;
 mod ssh_certificates;
 mod support;
 mod web_identity;

@@ -10,6 +10,7 @@ mod groups;
 mod policies;
 mod providers;
 mod roles;
+pub(super) mod signing_keys;
 mod simulate;
 mod ssh_keys;
 mod users;

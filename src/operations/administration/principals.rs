@@ -4,11 +4,11 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::{AdminContext, failed, table, time, wait};
-use crate::identity::{CredentialKind, SigningKeyInfo};
+use crate::identity::CredentialKind;
 use crate::names::{AccountId, PrincipalName};
 use crate::operations::admin::{AdminFailure, AdminReply, CredentialCommand, GroupCommand, RoleCommand, UserCommand};
 use crate::operations::credential_report;
-use crate::repository::signature::SigningKey;
+use crate::operations::signing_keys::NewSigningKey;
 
 pub(super) fn user(
     ctx: &AdminContext<'_>,
@@ -151,16 +151,12 @@ pub(super) fn credential(
             Ok(AdminReply::ok(format!("SSH key {} of {user} is registered", made.id), json!({"id": made.id})))
         }
         CredentialCommand::SigningKeyAdd { user, public_key, from_ms, until_ms } => {
-            let key = SigningKey::parse(public_key).map_err(|error| failed(&error))?;
-            let fingerprint = key.fingerprint().to_string();
-            let info = SigningKeyInfo {
-                fingerprint: fingerprint.clone(),
-                names: key.names().iter().map(ToString::to_string).collect(),
-                key: key.to_bytes(),
-                from_ms: *from_ms,
-                until_ms: *until_ms,
+            let new = NewSigningKey { public_key, from_ms: *from_ms, until_ms: *until_ms };
+            let made = wait(ctx, new.register(ctx.identity, account, user))?;
+            let CredentialKind::SigningKey(info) = &made.kind else {
+                return Err(AdminFailure::new("what was registered is no signing key"));
             };
-            let made = wait(ctx, ctx.identity.add_signing_key(account, user, info))?;
+            let fingerprint = &info.fingerprint;
             let text = format!("signing key {fingerprint} of {user} is registered as {}", made.id);
             Ok(AdminReply::ok(text, json!({"id": made.id, "fingerprint": fingerprint})))
         }
