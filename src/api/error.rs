@@ -65,7 +65,7 @@ impl From<IdentityError> for ApiError {
         match &error {
             E::Catalog(_) | E::Store(_) | E::Damaged { .. } => ApiError::internal(&error),
             E::Busy => ApiError::client("ConcurrentModification", 409, text),
-            E::Name(_) | E::NotAnAddress(_) => ApiError::validation(text),
+            E::Name(_) | E::NotAnAddress(_) | E::NotATemporaryKey(_) => ApiError::validation(text),
             E::NoAccount(_) | E::Unknown { .. } | E::NoCredential { .. } => ApiError::client("NoSuchEntity", 404, text),
             E::AccountTaken(_) | E::Exists { .. } | E::Tombstone { .. } => {
                 ApiError::client("EntityAlreadyExists", 409, text)

@@ -17,6 +17,7 @@ use super::entries::{MfaDevice, NameKind, OidcProvider};
 use super::error::IdentityError;
 use super::principal::UserPrincipal;
 use super::records::{self, RevokedSession};
+use super::session::{LONGEST_SESSION_SECONDS, is_temporary_key_id};
 use super::totp;
 
 /// A new device. The seed is not shown again.
@@ -63,13 +64,20 @@ impl Identity {
         .await
     }
 
-    /// Ends one session, which would have ended at `expires_ms`.
-    pub async fn revoke_session(&self, account: &AccountId, id: Uuid, expires_ms: i64) -> Result<(), IdentityError> {
+    /// Ends one session by its access key id, `ASIA...`, and every session that began from it, on every door. Nothing is kept of
+    /// sessions, so that one that never was is ended just as well.
+    pub async fn revoke_session(&self, access_key_id: &str) -> Result<(), IdentityError> {
+        if !is_temporary_key_id(access_key_id) {
+            let shown = crate::names::escape_for_people(access_key_id.as_bytes(), 40);
+            return Err(IdentityError::NotATemporaryKey(shown));
+        }
         let now_ms = self.now_ms();
+        let expires_ms = now_ms.saturating_add(i64::from(LONGEST_SESSION_SECONDS) * 1000);
         self.change(|directory| {
-            check_account(directory, account)?;
-            let session = RevokedSession { account: account.clone(), id, expires_ms };
-            let over = directory.revoked_sessions().filter(|session| session.expires_ms <= now_ms);
+            let known = directory.revoked_sessions().find(|session| session.access_key_id == access_key_id);
+            let id = known.map_or_else(Uuid::now_v7, |session| session.id);
+            let session = RevokedSession { id, access_key_id: access_key_id.to_owned(), expires_ms };
+            let over = directory.revoked_sessions().filter(|other| other.expires_ms <= now_ms && other.id != id);
             let deletes = over.map(|session| ("revoked-session".to_string(), session.id.into_bytes())).collect();
             let puts = vec![records::of_revoked_session(&session)];
             Ok((RecordBatch { puts, deletes, ..RecordBatch::default() }, ()))

@@ -32,6 +32,8 @@ pub enum AdminCommand {
     Group(GroupCommand),
     /// `lockgate role ...`
     Role(RoleCommand),
+    /// `lockgate session ...`
+    Session(SessionCommand),
     /// `lockgate credential ...`
     Credential(CredentialCommand),
     /// `lockgate repo ...`
@@ -107,6 +109,9 @@ pub enum UserCommand {
     RevokeSessions {
         /// Which user.
         name: PrincipalName,
+        /// Those from before, in milliseconds since the Unix epoch; all that began until now where left out.
+        #[serde(default)]
+        before_ms: Option<i64>,
     },
     /// Undoes `disable`.
     Enable {
@@ -158,15 +163,29 @@ pub enum RoleCommand {
     },
     /// Lists roles.
     List,
-    /// Ends all sessions that the role has.
+    /// Ends the sessions that the role has.
     RevokeSessions {
         /// Which role.
         name: PrincipalName,
+        /// Those from before, in milliseconds since the Unix epoch; all that began until now where left out.
+        #[serde(default)]
+        before_ms: Option<i64>,
     },
     /// Deletes a role; the name is never given again.
     Delete {
         /// Which role.
         name: PrincipalName,
+    },
+}
+
+/// `lockgate session ...`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionCommand {
+    /// Ends one session, and all that began from it.
+    Revoke {
+        /// `ASIA...`, as whoever holds the session shows it.
+        access_key_id: String,
     },
 }
 
