@@ -3,6 +3,7 @@
 use crate::identity::IdentityError;
 use crate::oidc::WebIdentityError;
 use crate::operations::authorize::NotAllowed;
+use crate::operations::renaming::RenameError;
 use crate::operations::sessions::SessionError;
 
 /// A failed call.
@@ -98,6 +99,15 @@ impl ApiError {
                 ApiError::client("IDPCommunicationError", 400, text)
             }
             SessionError::Identity(error) => ApiError::internal(error),
+        }
+    }
+}
+
+impl From<RenameError> for ApiError {
+    fn from(error: RenameError) -> ApiError {
+        match error {
+            RenameError::Named { .. } => ApiError::client("EntityTemporarilyUnmodifiable", 409, error.to_string()),
+            RenameError::Identity(error) => error.into(),
         }
     }
 }

@@ -42,6 +42,13 @@ impl Call<'_> {
         self.host.store().wait(work).map_err(Into::into)
     }
 
+    /// Asks policies for an action on one more resource, where the call is about two.
+    pub fn also(&self, action: &str, resource: &ResourceFacts) -> Result<(), ApiError> {
+        let action = Action::parse(action).map_err(|unknown| ApiError::internal(&unknown))?;
+        let allowed = self.host.authorize(self.ctx, &action, resource, &ContextFacts::Plain, Weight::Write);
+        allowed.map(|_| ()).map_err(|refused| self.denied(&refused))
+    }
+
     /// What the caller reads who may not.
     pub fn denied(&self, refused: &NotAllowed) -> ApiError {
         ApiError::access_denied(&self.ctx.principal.arn(), refused)

@@ -37,6 +37,13 @@ pub(super) enum User {
         name: PrincipalName,
         addresses: Vec<String>,
     },
+    /// Give a user another name; refused while a policy names the old or the new one
+    Rename {
+        #[arg(value_parser = principal)]
+        old: PrincipalName,
+        #[arg(value_parser = principal)]
+        new: PrincipalName,
+    },
     /// Undo `disable`
     Enable {
         #[arg(value_parser = principal)]
@@ -58,6 +65,7 @@ impl User {
             User::RevokeSessions { name, before } => UserCommand::RevokeSessions { name, before_ms: before },
             User::Address { name, addresses } => UserCommand::Address { name, addresses },
             User::Enable { name } => UserCommand::Enable { name },
+            User::Rename { old, new } => UserCommand::Rename { old, new },
             User::Delete { name } => UserCommand::Delete { name },
         }
     }

@@ -244,7 +244,8 @@ impl Directory {
 
     fn is_active_user(&self, principal: &UserPrincipal, now_ms: i64) -> bool {
         let found = self.user(&principal.account, &principal.name);
-        found.is_some_and(|user| user.id == principal.id && !user.disabled)
+        // Policies go by the name: who has another one now, be it in other letters, has to come anew.
+        found.is_some_and(|user| user.id == principal.id && user.name == principal.name && !user.disabled)
             && principal.credential.as_ref().is_none_or(|id| {
                 let is_it = |public: &Credential| public.id == *id && public.active;
                 self.stored_credentials(principal.id).iter().any(|credential| is_it(&credential.public))

@@ -29,6 +29,30 @@ pub struct NewMfaDevice {
     pub seed: SecretString,
 }
 
+/// What of an identity provider is to be changed.
+#[derive(Debug, Clone)]
+pub enum OidcProviderChange {
+    /// Takes tokens for this audience, too; it is fine if it does.
+    AddClientId(String),
+    /// Takes no token for this audience any more; it is fine if it does not.
+    RemoveClientId(String),
+    /// The fingerprints of certificates, all of them: kept and shown, and nothing is checked with them.
+    Thumbprints(Vec<String>),
+    /// Tags, all of them.
+    Tags(BTreeMap<String, String>),
+}
+
+impl OidcProviderChange {
+    fn apply(&self, provider: &mut OidcProvider) {
+        match self {
+            OidcProviderChange::AddClientId(id) => drop(provider.client_ids.insert(id.clone())),
+            OidcProviderChange::RemoveClientId(id) => drop(provider.client_ids.remove(id)),
+            OidcProviderChange::Thumbprints(all) => provider.thumbprints.clone_from(all),
+            OidcProviderChange::Tags(all) => provider.tags.clone_from(all),
+        }
+    }
+}
+
 const MAX_MFA_DEVICES: usize = 8;
 const MAX_PROVIDERS: usize = 100;
 const MAX_CLIENT_IDS: usize = 100;
@@ -100,7 +124,7 @@ impl Identity {
             }
             let (id, account, name) = (Uuid::now_v7(), account.clone(), name.clone());
             let public = MfaDevice { id, account, name, user: None, enabled_ms: None, created_ms };
-            let stored = StoredMfaDevice { public, seed: seed.clone() };
+            let stored = StoredMfaDevice { public, seed: seed.clone(), drift: 0 };
             let new = NewMfaDevice { device: stored.public.clone(), seed: base32(stored.seed.expose_secret()).into() };
             Ok((put(vec![records::of_mfa_device(&stored)]), new))
         })
@@ -129,7 +153,7 @@ impl Identity {
                 let what = "devices for one-time codes";
                 return Err(IdentityError::TooMany { user: user.name.clone(), what, limit: MAX_MFA_DEVICES });
             }
-            let steps = codes.map(|code| totp::step_of(&device.seed, code, now_ms / 1000));
+            let steps = codes.map(|code| totp::step_of(&device.seed, code, now_ms / 1000, device.drift));
             match steps {
                 [Some(first), Some(second)] if second == first + 1 => {}
                 _ => return Err(IdentityError::WrongCode),
@@ -188,12 +212,55 @@ impl Identity {
         let directory = self.directory();
         let device = find_device(&directory, &user.account, serial).ok();
         let device = device.filter(|device| device.public.user == Some(user.id));
-        let step =
-            device.and_then(|device| totp::step_of(&device.seed, code, now_ms / 1000).map(|step| (device, step)));
+        let step = device.and_then(|device| {
+            totp::step_of(&device.seed, code, now_ms / 1000, device.drift).map(|step| (device, step))
+        });
         let Some((device, step)) = step else {
             guard.failed_user(&name, now_ms);
             return Err(IdentityError::WrongCode);
         };
+        self.take_code(device, step).await
+    }
+
+    /// Finds the clock of a user's device again by two codes that follow each other, shown within a day of now. Codes of before
+    /// one that was taken count no more, so that codes that somebody has overheard turn no clock back.
+    pub async fn resync_mfa_device(
+        &self,
+        account: &AccountId,
+        user: &PrincipalName,
+        serial: &str,
+        codes: [&str; 2],
+    ) -> Result<(), IdentityError> {
+        let now_ms = self.now_ms();
+        let found = |directory: &Directory| -> Result<(PrincipalName, StoredMfaDevice), IdentityError> {
+            let user = find_user(directory, account, user)?;
+            let device = find_device(directory, account, serial)?;
+            match device.public.user == Some(user.id) {
+                true => Ok((user.name.clone(), device.clone())),
+                false => Err(unknown(NameKind::MfaDevice, account, device.public.name.as_str())),
+            }
+        };
+        let (user_name, device) = found(&self.directory())?;
+        let guard = self.inner.logins.guard();
+        let name = format!("mfa of {account}/{user_name}");
+        if guard.check_user(&name, now_ms).is_err() {
+            return Err(IdentityError::WrongCode);
+        }
+        let Some((step, drift)) = totp::resync(&device.seed, codes, now_ms / 1000) else {
+            guard.failed_user(&name, now_ms);
+            return Err(IdentityError::WrongCode);
+        };
+        self.take_code(&device, step).await?;
+        self.change(|directory| {
+            let (_, device) = found(directory)?;
+            let device = StoredMfaDevice { drift, ..device };
+            Ok((put(vec![records::of_mfa_device(&device)]), ()))
+        })
+        .await
+    }
+
+    /// Each code is taken once, and none from before one that was taken.
+    async fn take_code(&self, device: &StoredMfaDevice, step: i64) -> Result<(), IdentityError> {
         let mark = format!("one-time code/{}", device.public.id);
         match self.inner.store.catalog().advance_mark(&mark, step, b"").await? {
             true => Ok(()),
@@ -237,17 +304,17 @@ impl Identity {
         .await
     }
 
-    /// Changes the audiences and thumbprints of an identity provider.
+    /// Changes the audiences, thumbprints or tags of an identity provider.
     pub async fn change_oidc_provider(
         &self,
         account: &AccountId,
         issuer: &str,
-        edit: impl Fn(&mut BTreeSet<String>, &mut Vec<String>) + Send + Sync,
+        change: OidcProviderChange,
     ) -> Result<(), IdentityError> {
         self.change(|directory| {
             let provider = directory.oidc_provider(account, issuer);
             let mut provider = provider.ok_or_else(|| unknown(NameKind::OidcProvider, account, issuer))?.clone();
-            edit(&mut provider.client_ids, &mut provider.thumbprints);
+            change.apply(&mut provider);
             if provider.client_ids.len() > MAX_CLIENT_IDS {
                 return Err(IdentityError::Full {
                     account: account.clone(),

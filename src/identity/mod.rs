@@ -41,7 +41,7 @@ pub use credential::{AccessKey, Credential, CredentialKind, NewAccessKey, NewGit
 pub use directory::{Directory, Holder};
 pub use edit_policies::MAX_POLICY_VERSIONS;
 pub use edit_principals::{AdminCredentials, RoleChange};
-pub use edit_sessions::NewMfaDevice;
+pub use edit_sessions::{NewMfaDevice, OidcProviderChange};
 pub use entries::{
     Account, Group, HeldPolicies, ManagedPolicy, MfaDevice, NameKind, OidcProvider, PolicyVersion, RepositoryRecord,
     Role, User,

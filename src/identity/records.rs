@@ -180,6 +180,7 @@ pub(super) fn read(record: &Record) -> Result<Entry, IdentityError> {
                     created_ms: body.created_ms,
                 },
                 seed: seed.into(),
+                drift: body.drift,
             })
         }
         "oidc-provider" => {
@@ -312,6 +313,7 @@ pub(super) fn of_mfa_device(device: &StoredMfaDevice) -> Record {
         name: public.name.to_string(),
         user: public.user,
         seed: BASE64.encode(device.seed.expose_secret()),
+        drift: device.drift,
         enabled_ms: public.enabled_ms,
         created_ms: public.created_ms,
     };
@@ -572,6 +574,8 @@ struct MfaDeviceBody {
     #[serde(with = "optional_uuid_text", default)]
     user: Option<Uuid>,
     seed: String,
+    #[serde(default)]
+    drift: i64,
     enabled_ms: Option<i64>,
     created_ms: i64,
 }

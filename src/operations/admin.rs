@@ -113,6 +113,13 @@ pub enum UserCommand {
         #[serde(default)]
         before_ms: Option<i64>,
     },
+    /// Gives a user another name; refused while a policy names the old or the new one.
+    Rename {
+        /// The name it has.
+        old: PrincipalName,
+        /// The name it gets.
+        new: PrincipalName,
+    },
     /// Undoes `disable`.
     Enable {
         /// Which user.
@@ -147,6 +154,13 @@ pub enum GroupCommand {
         group: PrincipalName,
         /// The user.
         user: PrincipalName,
+    },
+    /// Gives a group another name; refused while a policy names the old or the new one.
+    Rename {
+        /// The name it has.
+        old: PrincipalName,
+        /// The name it gets.
+        new: PrincipalName,
     },
     /// Lists groups with their members.
     List,

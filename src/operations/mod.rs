@@ -29,6 +29,7 @@ pub mod live;
 pub mod lockgate;
 pub mod policies;
 mod policy_watch;
+pub mod renaming;
 pub mod sessions;
 pub mod signed_passwords;
 pub mod simulation;

@@ -148,6 +148,14 @@ refused("DeleteConflict", iam.delete_policy, PolicyArn=arn)
 assert [p["PolicyName"] for p in iam.list_policies(Scope="Local", OnlyAttached=True)["Policies"]] == ["listing"]
 iam.detach_user_policy(PolicyArn=arn, UserName="alice")
 iam.detach_role_policy(PolicyArn=arn, RoleName="deployer")
+iam.tag_policy(PolicyArn=arn, Tags=[{"Key": k, "Value": "1"} for k in "abc"])
+iam.tag_policy(PolicyArn=arn, Tags=[{"Key": "c", "Value": "2"}])
+iam.untag_policy(PolicyArn=arn, TagKeys=["b"])
+assert iam.get_policy(PolicyArn=arn)["Policy"]["Tags"] == iam.list_policy_tags(PolicyArn=arn)["Tags"]
+pages = list(iam.get_paginator("list_policy_tags").paginate(PolicyArn=arn, PaginationConfig={"PageSize": 1}))
+assert [page["Tags"] for page in pages] == [[{"Key": "a", "Value": "1"}], [{"Key": "c", "Value": "2"}]], pages
+refused("NoSuchEntity", iam.tag_policy, PolicyArn=arn + "x", Tags=[{"Key": "a", "Value": "1"}])
+refused("LimitExceeded", iam.tag_policy, PolicyArn=arn, Tags=[{"Key": f"k{n}", "Value": ""} for n in range(49)])
 
 # Roles
 role_arn = f"arn:aws:iam::{account}:role/deployer"
@@ -211,6 +219,18 @@ assume(RoleArn=role_arn, RoleSessionName="s5", SerialNumber=serial, TokenCode=co
 refused("AccessDenied", assume, RoleArn=role_arn, RoleSessionName="s5", SerialNumber=serial, TokenCode=code(now))
 own = alices("sts").get_session_token(SerialNumber=serial, TokenCode=code(now + 1))["Credentials"]
 role_of(own)("sts").assume_role(RoleArn=role_arn, RoleSessionName="s6")
+# A clock that is off: neither its codes count, nor those from before one that was taken; then it is found again.
+ahead = now + 40
+of_phone = {"UserName": "alice", "SerialNumber": serial}
+token = alices("sts").get_session_token
+refused("AccessDenied", token, SerialNumber=serial, TokenCode=code(ahead + 2))
+resync = iam.resync_mfa_device
+refused("InvalidAuthenticationCode", resync, AuthenticationCode1=code(ahead + 1), AuthenticationCode2=code(ahead), **of_phone)
+refused("InvalidAuthenticationCode", resync, AuthenticationCode1=code(now - 3), AuthenticationCode2=code(now - 2), **of_phone)
+refused("NoSuchEntity", resync, AuthenticationCode1=code(ahead), AuthenticationCode2=code(ahead + 1), UserName="bob", SerialNumber=serial)
+resync(AuthenticationCode1=code(ahead), AuthenticationCode2=code(ahead + 1), **of_phone)
+refused("AccessDenied", token, SerialNumber=serial, TokenCode=code(ahead + 1))
+token(SerialNumber=serial, TokenCode=code(ahead + 2))
 refused("DeleteConflict", iam.delete_virtual_mfa_device, SerialNumber=serial)
 iam.deactivate_mfa_device(UserName="alice", SerialNumber=serial)
 iam.delete_virtual_mfa_device(SerialNumber=serial)
@@ -242,6 +262,40 @@ assert provider == f"arn:aws:iam::{account}:oidc-provider/issuer.example.com/a"
 assert iam.get_open_id_connect_provider(OpenIDConnectProviderArn=provider)["ClientIDList"] == ["one"]
 assert [p["Arn"] for p in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]] == [provider]
 refused("InvalidInput", iam.create_open_id_connect_provider, Url="https://issuer.example.com/a?b=c")
+of_provider = {"OpenIDConnectProviderArn": provider}
+of_none = {"OpenIDConnectProviderArn": provider + "b"}
+for _ in range(2):
+    iam.add_client_id_to_open_id_connect_provider(ClientID="two", **of_provider)
+assert sorted(iam.get_open_id_connect_provider(**of_provider)["ClientIDList"]) == ["one", "two"]
+for _ in range(2):
+    iam.remove_client_id_from_open_id_connect_provider(ClientID="one", **of_provider)
+assert iam.get_open_id_connect_provider(**of_provider)["ClientIDList"] == ["two"]
+refused("NoSuchEntity", iam.add_client_id_to_open_id_connect_provider, ClientID="two", **of_none)
+refused("NoSuchEntity", iam.remove_client_id_from_open_id_connect_provider, ClientID="two", **of_none)
+refused("ValidationError", iam.add_client_id_to_open_id_connect_provider, ClientID="x" * 256, **of_provider)
+for number in range(99):
+    iam.add_client_id_to_open_id_connect_provider(ClientID=f"client-{number}", **of_provider)
+refused("LimitExceeded", iam.add_client_id_to_open_id_connect_provider, ClientID="one too many", **of_provider)
+prints = ["ab" * 20, "01" * 20]
+iam.update_open_id_connect_provider_thumbprint(ThumbprintList=prints, **of_provider)
+assert iam.get_open_id_connect_provider(**of_provider)["ThumbprintList"] == prints
+refused("ValidationError", iam.update_open_id_connect_provider_thumbprint, ThumbprintList=["xy" * 20], **of_provider)
+refused("NoSuchEntity", iam.update_open_id_connect_provider_thumbprint, ThumbprintList=prints, **of_none)
+iam.tag_open_id_connect_provider(Tags=[{"Key": k, "Value": "1"} for k in "abc"], **of_provider)
+iam.untag_open_id_connect_provider(TagKeys=["b", "none"], **of_provider)
+first = iam.list_open_id_connect_provider_tags(MaxItems=1, **of_provider)
+assert first["Tags"] == [{"Key": "a", "Value": "1"}] and first["IsTruncated"], first
+rest = iam.list_open_id_connect_provider_tags(Marker=first["Marker"], **of_provider)
+assert rest["Tags"] == [{"Key": "c", "Value": "1"}] and not rest["IsTruncated"], rest
+refused("NoSuchEntity", iam.tag_open_id_connect_provider, Tags=[{"Key": "a", "Value": "1"}], **of_none)
+refused("InvalidInput", iam.tag_open_id_connect_provider, Tags=[{"Key": "aws:a", "Value": "1"}], **of_provider)
+# Tags of a provider count for policies.
+tagged = allow("iam:GetOpenIDConnectProvider") | {"Condition": {"StringEquals": {"aws:ResourceTag/c": "1"}}}
+iam.put_user_policy(UserName="alice", PolicyName="tagged", PolicyDocument=document(tagged))
+assert alices("iam").get_open_id_connect_provider(**of_provider)["Url"]
+iam.untag_open_id_connect_provider(TagKeys=["c"], **of_provider)
+refused("AccessDenied", alices("iam").get_open_id_connect_provider, **of_provider)
+iam.delete_user_policy(UserName="alice", PolicyName="tagged")
 iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider)
 refused("NoSuchEntity", iam.get_open_id_connect_provider, OpenIDConnectProviderArn=provider)
 

@@ -31,6 +31,11 @@ pub(super) trait OfPolicy {
     fn asked_policy(&self) -> &str;
 }
 
+/// A call that names an identity provider by its ARN.
+pub(super) trait OfProvider {
+    fn asked_provider(&self) -> &str;
+}
+
 /// Says of inputs in which field they name what they are about.
 macro_rules! asked {
     (maybe user: $($input:ty),+) => {
@@ -58,6 +63,13 @@ macro_rules! asked {
         $(impl $crate::api::iam::asked::OfRole for $input {
             fn asked_role(&self) -> &str {
                 &self.role_name
+            }
+        })+
+    };
+    (provider: $($input:ty),+) => {
+        $(impl $crate::api::iam::asked::OfProvider for $input {
+            fn asked_provider(&self) -> &str {
+                &self.arn
             }
         })+
     };
@@ -95,6 +107,15 @@ pub(super) fn of_role<I: OfRole>(call: &Call<'_>, input: &I) -> Result<ResourceF
 pub(super) fn of_policy<I: OfPolicy>(call: &Call<'_>, input: &I) -> Result<ResourceFacts, ApiError> {
     let name = parse_policy_arn(input.asked_policy(), call.account())?;
     managed_policy(call, name.as_str())
+}
+
+/// The identity provider that the call names.
+pub(super) fn of_provider<I: OfProvider>(call: &Call<'_>, input: &I) -> Result<ResourceFacts, ApiError> {
+    let prefix = format!("arn:aws:iam::{}:oidc-provider/", call.account());
+    match input.asked_provider().strip_prefix(&prefix).filter(|issuer| (1..=255).contains(&issuer.len())) {
+        Some(issuer) => Ok(provider(call, issuer)),
+        None => Err(ApiError::validation(format!("OpenIDConnectProviderArn: `{prefix}HOST` is expected"))),
+    }
 }
 
 pub(super) fn user(call: &Call<'_>, name: &PrincipalName) -> ResourceFacts {

@@ -10,6 +10,7 @@ use crate::operations::admin::{
     AdminFailure, AdminReply, CredentialCommand, GroupCommand, RoleCommand, SessionCommand, UserCommand,
 };
 use crate::operations::credential_report;
+use crate::operations::renaming::{rename_group, rename_user};
 use crate::repository::signature::SigningKey;
 
 pub(super) fn user(
@@ -61,6 +62,14 @@ pub(super) fn user(
             wait(ctx, ctx.identity.set_user_disabled(account, name, false))?;
             Ok(AdminReply::ok(format!("user {name} is enabled"), json!({"name": name.as_str(), "disabled": false})))
         }
+        UserCommand::Rename { old, new } => {
+            let renamed = wait(ctx, rename_user(ctx.identity, ctx.policies, account, old, new))?;
+            let text = format!(
+                "user {old} is {} now; sessions from before are over, and {old} is not given again",
+                renamed.name
+            );
+            Ok(AdminReply::ok(text, json!({"name": renamed.name.as_str(), "oldName": old.as_str()})))
+        }
         UserCommand::Delete { name } => {
             wait(ctx, ctx.identity.delete_user(account, name))?;
             let named = named_by_policies(ctx, &[("User", format!("{account}/{name}"))]);
@@ -91,6 +100,11 @@ pub(super) fn group(
             wait(ctx, ctx.identity.remove_from_group(account, group, user))?;
             let text = format!("{user} is no more in {group}");
             Ok(AdminReply::ok(text, json!({"group": group.as_str(), "user": user.as_str()})))
+        }
+        GroupCommand::Rename { old, new } => {
+            let renamed = wait(ctx, rename_group(ctx.identity, ctx.policies, account, old, new))?;
+            let text = format!("group {old} is {} now; {old} is not given again", renamed.name);
+            Ok(AdminReply::ok(text, json!({"name": renamed.name.as_str(), "oldName": old.as_str()})))
         }
         GroupCommand::List => {
             let directory = ctx.identity.directory();
