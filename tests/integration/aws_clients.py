@@ -357,4 +357,52 @@ refused("NoSuchEntity", iam.get_user, UserName="bob")
 # A name is never given again.
 refused("EntityAlreadyExists", iam.create_user, UserName="bob")
 
+# Other names: who it is and what it holds stays, what was begun under the old name is over
+carol = iam.create_user(UserName="carol")["User"]
+iam.create_group(GroupName="team")
+iam.add_user_to_group(GroupName="team", UserName="carol")
+iam.put_group_policy(GroupName="team", PolicyName="p", PolicyDocument=document(allow("iam:ListUsers")))
+iam.put_user_policy(UserName="carol", PolicyName="p", PolicyDocument=document(allow("iam:ListGroups")))
+made = iam.create_access_key(UserName="carol")["AccessKey"]
+carols = session(made["AccessKeyId"], made["SecretAccessKey"])
+begun = role_of(carols("sts").get_session_token()["Credentials"])
+assert begun("sts").get_caller_identity()["Arn"] == carol["Arn"]
+refused("EntityAlreadyExists", iam.update_user, UserName="carol", NewUserName="Alice")
+refused("EntityAlreadyExists", iam.update_user, UserName="carol", NewUserName="bob")
+refused("ValidationError", iam.update_user, UserName="carol", NewPath="/a/")
+refused("NoSuchEntity", iam.update_user, UserName="nobody", NewUserName="somebody")
+iam.update_user(UserName="carol", NewPath="/")
+# Not while somebody's policy speaks of the name, its own included.
+iam.create_role(RoleName="trusting", AssumeRolePolicyDocument=document(trust(carol["Arn"])))
+text = refused("EntityTemporarilyUnmodifiable", iam.update_user, UserName="carol", NewUserName="caroline")
+assert f"{account}/role/trusting/trust#" in text, text
+iam.delete_role(RoleName="trusting")
+iam.put_user_policy(UserName="carol", PolicyName="own", PolicyDocument=document(allow("iam:GetUser", carol["Arn"])))
+text = refused("EntityTemporarilyUnmodifiable", iam.update_user, UserName="carol", NewUserName="caroline")
+assert f"{account}/user/carol" in text, text
+iam.delete_user_policy(UserName="carol", PolicyName="own")
+iam.update_user(UserName="carol", NewUserName="caroline")
+refused("InvalidClientTokenId", begun("sts").get_caller_identity)
+who = carols("sts").get_caller_identity()
+assert who["UserId"] == carol["UserId"] and who["Arn"].endswith(":user/caroline"), who
+assert carols("iam").list_users()["Users"] and carols("iam").list_groups()["Groups"]
+assert [user["UserName"] for user in iam.get_group(GroupName="team")["Users"]] == ["caroline"]
+refused("NoSuchEntity", iam.get_user, UserName="carol")
+refused("EntityAlreadyExists", iam.create_user, UserName="carol")
+refused("EntityAlreadyExists", iam.update_user, UserName="caroline", NewUserName="Carol")
+refused("EntityTemporarilyUnmodifiable", iam.update_group, GroupName="administrators", NewGroupName="roots")
+refused("EntityAlreadyExists", iam.update_group, GroupName="team", NewGroupName="readers")
+refused("NoSuchEntity", iam.update_group, GroupName="nobody", NewGroupName="somebody")
+iam.update_group(GroupName="team", NewGroupName="crew")
+assert [group["GroupName"] for group in iam.list_groups_for_user(UserName="caroline")["Groups"]] == ["crew"]
+assert carols("iam").list_users()["Users"]
+refused("EntityAlreadyExists", iam.create_group, GroupName="team")
+# Who may rename some may not give them any name.
+renames = document(allow("iam:UpdateUser", f"arn:aws:iam::{account}:user/dev-*"))
+iam.put_user_policy(UserName="caroline", PolicyName="p", PolicyDocument=renames)
+iam.create_user(UserName="dev-a")
+carols("iam").update_user(UserName="dev-a", NewUserName="dev-b")
+refused("AccessDenied", carols("iam").update_user, UserName="dev-b", NewUserName="root")
+refused("AccessDenied", carols("iam").update_user, UserName="alice", NewUserName="dev-c")
+
 print("\n".join(sorted(called)))
