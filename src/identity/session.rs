@@ -124,6 +124,8 @@ impl Identity {
         let token = Token { version: VERSION, key: access_key_id.clone(), secret: secret.clone(), who };
         let plain = zeroize::Zeroizing::new(serde_json::to_vec(&token).ok()?);
         let sealed = self.inner.store.seal_token(PURPOSE, &plain);
+        // The only trace of which session goes by which key: whoever looks for the one finds the other here.
+        tracing::info!(session.arn = principal.arn(), session.access_key_id = access_key_id, "a session began");
         Some(TemporaryCredentials {
             access_key_id,
             secret: SecretString::from(secret),

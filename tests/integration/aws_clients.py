@@ -405,4 +405,48 @@ carols("iam").update_user(UserName="dev-a", NewUserName="dev-b")
 refused("AccessDenied", carols("iam").update_user, UserName="dev-b", NewUserName="root")
 refused("AccessDenied", carols("iam").update_user, UserName="alice", NewUserName="dev-c")
 
+# What is tagged how
+def tagged(**tags):
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+of_team = allow("iam:CreateUser") | {
+    "Condition": {"StringEquals": {"aws:RequestTag/team": "a"}, "ForAllValues:StringEquals": {"aws:TagKeys": ["team", "note"]}}
+}
+no_team = allow(["iam:TagUser", "iam:UntagUser"]) | {"Condition": {"ForAllValues:StringNotEquals": {"aws:TagKeys": "team"}}}
+iam.put_user_policy(UserName="caroline", PolicyName="p", PolicyDocument=document(of_team, no_team))
+create = carols("iam").create_user
+for tags in ({}, {"team": "b"}, {"team": "a", "other": "x"}, {"note": "x"}):
+    refused("AccessDenied", create, UserName="dan", Tags=tagged(**tags))
+create(UserName="dan", Tags=tagged(team="a", note="x"))
+refused("AccessDenied", carols("iam").tag_user, UserName="dan", Tags=tagged(team="b", other="x"))
+refused("AccessDenied", carols("iam").untag_user, UserName="dan", TagKeys=["note", "team"])
+carols("iam").untag_user(UserName="dan", TagKeys=["note"])
+carols("iam").tag_user(UserName="dan", Tags=tagged(other="x"))
+assert iam.list_user_tags(UserName="dan")["Tags"] == tagged(other="x", team="a")
+someone = f"arn:aws:iam::{account}:user/caroline"
+team = context("aws:RequestTag/team", "a")
+other = {"ContextKeyName": "aws:TagKeys", "ContextKeyValues": ["note", "other"], "ContextKeyType": "stringList"}
+assert simulated(someone, ["iam:CreateUser"]) == ["implicitDeny"]
+assert simulated(someone, ["iam:CreateUser"], ContextEntries=[team]) == ["allowed"]
+assert simulated(someone, ["iam:CreateUser"], ContextEntries=[team, other]) == ["implicitDeny"]
+# The same of roles, policies and providers.
+of_team["Action"] = ["iam:CreateRole", "iam:TagRole", "iam:CreatePolicy", "iam:TagPolicy", "iam:CreateOpenIDConnectProvider", "iam:TagOpenIDConnectProvider"]
+iam.put_user_policy(UserName="caroline", PolicyName="p", PolicyDocument=document(of_team))
+theirs, trusting, url = carols("iam"), document(trust(someone)), "https://other.example.com"
+arn, provider = f"arn:aws:iam::{account}:policy/teams", f"arn:aws:iam::{account}:oidc-provider/other.example.com"
+for call, arguments in (
+    (theirs.create_role, {"RoleName": "teams", "AssumeRolePolicyDocument": trusting}),
+    (theirs.tag_role, {"RoleName": "teams"}),
+    (theirs.create_policy, {"PolicyName": "teams", "PolicyDocument": document(allow("iam:ListUsers"))}),
+    (theirs.tag_policy, {"PolicyArn": arn}),
+    (theirs.create_open_id_connect_provider, {"Url": url, "ClientIDList": ["one"]}),
+    (theirs.tag_open_id_connect_provider, {"OpenIDConnectProviderArn": provider}),
+):
+    refused("AccessDenied", call, Tags=tagged(team="b"), **arguments)
+    refused("AccessDenied", call, Tags=tagged(team="a", other="x"), **arguments)
+    call(Tags=tagged(team="a"), **arguments)
+    # A key that is given twice is refused, and not the one looked at and the other kept.
+    refused("InvalidInput", call, Tags=tagged(team="a") + tagged(team="b"), **arguments)
+
 print("\n".join(sorted(called)))

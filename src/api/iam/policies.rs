@@ -25,14 +25,28 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
         "CreatePolicy",
         "iam:CreatePolicy",
         Write,
-        |call, input: &CreatePolicy| asked::managed_policy(call, &input.policy_name),
+        |call, input: &CreatePolicy| asked::with_tags(asked::managed_policy(call, &input.policy_name)?, &input.tags),
         create_policy,
     )?;
     all.add(iam, "GetPolicy", "iam:GetPolicy", Read, of_policy, get_policy)?;
     all.add(iam, "ListPolicies", "iam:ListPolicies", Read, of_account, list_policies)?;
     all.add(iam, "DeletePolicy", "iam:DeletePolicy", Write, of_policy, delete_policy)?;
-    all.add(iam, "TagPolicy", "iam:TagPolicy", Write, of_policy, tag_policy)?;
-    all.add(iam, "UntagPolicy", "iam:UntagPolicy", Write, of_policy, untag_policy)?;
+    all.add(
+        iam,
+        "TagPolicy",
+        "iam:TagPolicy",
+        Write,
+        |call, input: &TagPolicy| asked::with_tags(of_policy(call, input)?, &input.tags),
+        tag_policy,
+    )?;
+    all.add(
+        iam,
+        "UntagPolicy",
+        "iam:UntagPolicy",
+        Write,
+        |call, input: &UntagPolicy| asked::without_tags(of_policy(call, input)?, &input.tag_keys),
+        untag_policy,
+    )?;
     all.add(iam, "ListPolicyTags", "iam:ListPolicyTags", Read, of_policy, list_policy_tags)?;
     all.add(iam, "CreatePolicyVersion", "iam:CreatePolicyVersion", Write, of_policy, create_version)?;
     all.add(iam, "GetPolicyVersion", "iam:GetPolicyVersion", Read, of_policy, get_version)?;

@@ -23,7 +23,7 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
         "CreateOpenIDConnectProvider",
         "iam:CreateOpenIDConnectProvider",
         Write,
-        |call, input: &Create| Ok(asked::provider(call, &issuer_of(&input.url)?)),
+        |call, input: &Create| asked::with_tags(asked::provider(call, &issuer_of(&input.url)?), &input.tags),
         create,
     )?;
     all.add(iam, "GetOpenIDConnectProvider", "iam:GetOpenIDConnectProvider", Read, of_provider, get)?;
@@ -35,8 +35,22 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     all.add(iam, remove, "iam:RemoveClientIDFromOpenIDConnectProvider", Write, of_provider, remove_client_id)?;
     let thumbprints = "UpdateOpenIDConnectProviderThumbprint";
     all.add(iam, thumbprints, "iam:UpdateOpenIDConnectProviderThumbprint", Write, of_provider, set_thumbprints)?;
-    all.add(iam, "TagOpenIDConnectProvider", "iam:TagOpenIDConnectProvider", Write, of_provider, tag)?;
-    all.add(iam, "UntagOpenIDConnectProvider", "iam:UntagOpenIDConnectProvider", Write, of_provider, untag)?;
+    all.add(
+        iam,
+        "TagOpenIDConnectProvider",
+        "iam:TagOpenIDConnectProvider",
+        Write,
+        |call, input: &TagProvider| asked::with_tags(of_provider(call, input)?, &input.tags),
+        tag,
+    )?;
+    all.add(
+        iam,
+        "UntagOpenIDConnectProvider",
+        "iam:UntagOpenIDConnectProvider",
+        Write,
+        |call, input: &UntagProvider| asked::without_tags(of_provider(call, input)?, &input.tag_keys),
+        untag,
+    )?;
     all.add(iam, "ListOpenIDConnectProviderTags", "iam:ListOpenIDConnectProviderTags", Read, of_provider, list_tags)
 }
 

@@ -16,17 +16,39 @@ use crate::identity::{CredentialKind, User};
 use crate::operations::authorize::Weight::{Read, Write};
 use crate::operations::renaming::rename_user;
 
-const MAX_TAGS: usize = 50;
+/// Most tags of one thing.
+pub(super) const MAX_TAGS: usize = 50;
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
-    all.add(iam, "CreateUser", "iam:CreateUser", Write, of_user, create_user)?;
+    all.add(
+        iam,
+        "CreateUser",
+        "iam:CreateUser",
+        Write,
+        |call, input: &CreateUser| asked::with_tags(of_user(call, input)?, &input.tags),
+        create_user,
+    )?;
     all.add(iam, "GetUser", "iam:GetUser", Read, of_user, get_user)?;
     all.add(iam, "ListUsers", "iam:ListUsers", Read, of_account, list_users)?;
     all.add(iam, "DeleteUser", "iam:DeleteUser", Write, of_user, delete_user)?;
     all.add(iam, "UpdateUser", "iam:UpdateUser", Write, of_user, update_user)?;
-    all.add(iam, "TagUser", "iam:TagUser", Write, of_user, tag_user)?;
-    all.add(iam, "UntagUser", "iam:UntagUser", Write, of_user, untag_user)?;
+    all.add(
+        iam,
+        "TagUser",
+        "iam:TagUser",
+        Write,
+        |call, input: &TagUser| asked::with_tags(of_user(call, input)?, &input.tags),
+        tag_user,
+    )?;
+    all.add(
+        iam,
+        "UntagUser",
+        "iam:UntagUser",
+        Write,
+        |call, input: &UntagUser| asked::without_tags(of_user(call, input)?, &input.tag_keys),
+        untag_user,
+    )?;
     all.add(iam, "ListUserTags", "iam:ListUserTags", Read, of_user, list_user_tags)?;
     all.add(iam, "GetAccountSummary", "iam:GetAccountSummary", Read, of_account, get_account_summary)?;
     let generate = "iam:GenerateCredentialReport";
