@@ -430,6 +430,10 @@ other = {"ContextKeyName": "aws:TagKeys", "ContextKeyValues": ["note", "other"],
 assert simulated(someone, ["iam:CreateUser"]) == ["implicitDeny"]
 assert simulated(someone, ["iam:CreateUser"], ContextEntries=[team]) == ["allowed"]
 assert simulated(someone, ["iam:CreateUser"], ContextEntries=[team, other]) == ["implicitDeny"]
+many = other | {"ContextKeyValues": [f"k{number}" for number in range(51)]}
+refused(
+    "InvalidInput", iam.simulate_principal_policy, PolicySourceArn=someone, ActionNames=["iam:CreateUser"], ContextEntries=[many]
+)
 # The same of roles, policies and providers.
 of_team["Action"] = ["iam:CreateRole", "iam:TagRole", "iam:CreatePolicy", "iam:TagPolicy", "iam:CreateOpenIDConnectProvider", "iam:TagOpenIDConnectProvider"]
 iam.put_user_policy(UserName="caroline", PolicyName="p", PolicyDocument=document(of_team))

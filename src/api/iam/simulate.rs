@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::error::ApiError;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
+use super::users::MAX_TAGS;
 use super::{PageEnd, Paging};
 use crate::names::{RefName, escape_for_people};
 use crate::operations::authorize::Weight::Read;
@@ -204,6 +205,10 @@ fn carried(entries: &[ContextEntry]) -> Result<Carried, ApiError> {
                 return Err(bad("is no key that a simulation takes here; what principals and resources have is known"));
             }
         }
+    }
+    if carried.request_tags.len() > MAX_TAGS || carried.tag_keys.len() > MAX_TAGS {
+        let message = format!("ContextEntries: a request has at most {MAX_TAGS} tags");
+        return Err(ApiError::client("InvalidInput", 400, message));
     }
     Ok(carried)
 }
