@@ -3,6 +3,7 @@
 use crate::identity::IdentityError;
 use crate::oidc::WebIdentityError;
 use crate::operations::authorize::NotAllowed;
+use crate::operations::renaming::RenameError;
 use crate::operations::sessions::SessionError;
 
 /// A failed call.
@@ -70,7 +71,7 @@ impl From<IdentityError> for ApiError {
         match &error {
             E::Catalog(_) | E::Store(_) | E::Damaged { .. } => ApiError::internal(&error),
             E::Busy => ApiError::client("ConcurrentModification", 409, text),
-            E::Name(_) | E::NotAnAddress(_) => ApiError::validation(text),
+            E::Name(_) | E::NotAnAddress(_) | E::NotATemporaryKey(_) => ApiError::validation(text),
             E::NoAccount(_) | E::Unknown { .. } | E::NoCredential { .. } => ApiError::client("NoSuchEntity", 404, text),
             E::AccountTaken(_) | E::Exists { .. } | E::Tombstone { .. } => {
                 ApiError::client("EntityAlreadyExists", 409, text)
@@ -103,6 +104,15 @@ impl ApiError {
                 ApiError::client("IDPCommunicationError", 400, text)
             }
             SessionError::Identity(error) => ApiError::internal(error),
+        }
+    }
+}
+
+impl From<RenameError> for ApiError {
+    fn from(error: RenameError) -> ApiError {
+        match error {
+            RenameError::Named { .. } => ApiError::client("EntityTemporarilyUnmodifiable", 409, error.to_string()),
+            RenameError::Identity(error) => error.into(),
         }
     }
 }

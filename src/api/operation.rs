@@ -42,9 +42,30 @@ impl Call<'_> {
         self.host.store().wait(work).map_err(Into::into)
     }
 
+    /// Asks policies for an action on one more resource, where the call is about two.
+    pub fn also(&self, action: &str, resource: &ResourceFacts) -> Result<(), ApiError> {
+        let action = Action::parse(action).map_err(|unknown| ApiError::internal(&unknown))?;
+        let allowed = self.host.authorize(self.ctx, &action, resource, &ContextFacts::Plain, Weight::Write);
+        allowed.map(|_| ()).map_err(|refused| self.denied(&refused))
+    }
+
     /// What the caller reads who may not.
     pub fn denied(&self, refused: &NotAllowed) -> ApiError {
         ApiError::access_denied(&self.ctx.principal.arn(), refused)
+    }
+}
+
+/// What a call is asked of, and what its action's context holds besides the request.
+pub struct AskedOf {
+    /// The resource.
+    pub resource: ResourceFacts,
+    /// The context.
+    pub context: ContextFacts,
+}
+
+impl From<ResourceFacts> for AskedOf {
+    fn from(resource: ResourceFacts) -> AskedOf {
+        AskedOf { resource, context: ContextFacts::Plain }
     }
 }
 
@@ -108,13 +129,13 @@ impl Operations {
     }
 
     /// Adds an operation that asks policies for `action`, named as AWS names it with its service's prefix.
-    pub fn add<I: DeserializeOwned + 'static, O: Serialize + 'static>(
+    pub fn add<I: DeserializeOwned + 'static, A: Into<AskedOf> + 'static, O: Serialize + 'static>(
         &mut self,
         service: Service,
         name: &'static str,
         action: &str,
         weight: Weight,
-        resource: fn(&Call<'_>, &I) -> Result<ResourceFacts, ApiError>,
+        of: fn(&Call<'_>, &I) -> Result<A, ApiError>,
         run: fn(&Call<'_>, I) -> Result<O, ApiError>,
     ) -> Result<(), NotRegistered> {
         let action =
@@ -122,8 +143,8 @@ impl Operations {
         let asked = action.clone();
         let decide_and_run = move |call: &mut Call<'_>, parameters: &Parameters| {
             let input: I = parameters.read()?;
-            let resource = resource(call, &input)?;
-            let allowed = call.host.authorize(call.ctx, &asked, &resource, &ContextFacts::Plain, weight);
+            let AskedOf { resource, context } = of(call, &input)?.into();
+            let allowed = call.host.authorize(call.ctx, &asked, &resource, &context, weight);
             call.directory = allowed.map_err(|refused| call.denied(&refused))?.directory;
             Output::of(&run(call, input)?)
         };

@@ -176,7 +176,7 @@ fn somebody_without_rights_is_refused_by_each_operation() {
     let before = host.inside.host.identity().directory().counter();
     // One value for everything that some operation needs.
     let names = ["UserName=admin", "GroupName=administrators", "RoleName=r"];
-    let all = "PolicyName=p&PolicyArn=arn:aws:iam::111111111111:policy/p&PolicyDocument=x&AssumeRolePolicyDocument=x&Description=d&VersionId=v1&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Status=Active&ServiceName=codecommit.amazonaws.com&ServiceSpecificCredentialId=x&SSHPublicKeyBody=x&SSHPublicKeyId=x&VirtualMFADeviceName=x&SerialNumber=x&AuthenticationCode1=1&AuthenticationCode2=2&Url=https://idp.example&OpenIDConnectProviderArn=arn:aws:iam::111111111111:oidc-provider/idp.example&EncodedMessage=x&PolicySourceArn=arn:aws:iam::111111111111:user/admin&ActionNames.member.1=iam:GetUser";
+    let all = "PolicyName=p&PolicyArn=arn:aws:iam::111111111111:policy/p&PolicyDocument=x&AssumeRolePolicyDocument=x&Description=d&VersionId=v1&AccessKeyId=AKIAIOSFODNN7EXAMPLE&Status=Active&ServiceName=codecommit.amazonaws.com&ServiceSpecificCredentialId=x&SSHPublicKeyBody=x&SSHPublicKeyId=x&VirtualMFADeviceName=x&SerialNumber=x&AuthenticationCode1=1&AuthenticationCode2=2&Url=https://idp.example&OpenIDConnectProviderArn=arn:aws:iam::111111111111:oidc-provider/idp.example&ClientID=x&EncodedMessage=x&PolicySourceArn=arn:aws:iam::111111111111:user/admin&ActionNames.member.1=iam:GetUser";
     for (service, name, operation) in operations().unwrap().iter() {
         if operation.action().is_err() {
             continue;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::principal;
+use super::{principal, time};
 use crate::names::PrincipalName;
 use crate::operations::admin::{AdminFailure, CredentialCommand};
 
@@ -64,13 +64,6 @@ pub(super) enum SigningKey {
         #[arg(long, value_name = "TIME", value_parser = time)]
         until: Option<i64>,
     },
-}
-
-/// A time as RFC 3339 has it, in milliseconds since the Unix epoch.
-fn time(text: &str) -> Result<i64, String> {
-    text.parse::<jiff::Timestamp>()
-        .map(|time| time.as_millisecond())
-        .map_err(|_| "expected a time such as 2026-01-31T00:00:00Z".to_string())
 }
 
 #[derive(Debug, Subcommand)]

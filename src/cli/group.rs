@@ -27,6 +27,13 @@ pub(super) enum Group {
         #[arg(value_parser = principal)]
         user: PrincipalName,
     },
+    /// Give a group another name; refused while a policy names the old or the new one
+    Rename {
+        #[arg(value_parser = principal)]
+        old: PrincipalName,
+        #[arg(value_parser = principal)]
+        new: PrincipalName,
+    },
     /// List groups and their members
     List,
 }
@@ -37,6 +44,7 @@ impl Group {
             Group::Create { name } => GroupCommand::Create { name },
             Group::AddUser { group, user } => GroupCommand::AddUser { group, user },
             Group::RemoveUser { group, user } => GroupCommand::RemoveUser { group, user },
+            Group::Rename { old, new } => GroupCommand::Rename { old, new },
             Group::List => GroupCommand::List,
         }
     }

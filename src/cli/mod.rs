@@ -26,6 +26,7 @@ mod repo;
 mod role;
 mod run;
 mod serve;
+mod session;
 mod ssh_cert;
 mod user;
 
@@ -137,6 +138,9 @@ enum Commands {
     /// Roles of an account
     #[command(subcommand)]
     Role(role::Role),
+    /// Temporary credentials, one by one
+    #[command(subcommand)]
+    Session(session::Session),
     /// Keys and passwords of users
     #[command(subcommand)]
     Credential(credential::Credential),
@@ -167,6 +171,7 @@ impl Commands {
             Commands::User(command) => AdminCommand::User(command.request()),
             Commands::Group(command) => AdminCommand::Group(command.request()),
             Commands::Role(command) => AdminCommand::Role(command.request()),
+            Commands::Session(command) => AdminCommand::Session(command.request()),
             Commands::Credential(command) => AdminCommand::Credential(command.request()?),
             Commands::Repo(command) => AdminCommand::Repo(command.request()?),
             Commands::Policy(command) => AdminCommand::Policy(command.request()?),
@@ -182,6 +187,13 @@ fn principal(text: &str) -> Result<PrincipalName, crate::names::InvalidName> {
 
 fn repository(text: &str) -> Result<RepositoryName, crate::names::InvalidName> {
     RepositoryName::parse(text)
+}
+
+/// A time as RFC 3339 has it, in milliseconds since the Unix epoch.
+fn time(text: &str) -> Result<i64, String> {
+    text.parse::<jiff::Timestamp>()
+        .map(|time| time.as_millisecond())
+        .map_err(|_| "expected a time such as 2026-01-31T00:00:00Z".to_string())
 }
 
 /// The path as the server, whose working folder is another, finds it.
@@ -222,13 +234,19 @@ mod tests {
             "user list --account 111111111111",
             "user disable alice",
             "user enable alice",
+            "user rename alice eve",
             "user delete alice",
             "group create g",
             "group add-user g alice",
             "group remove-user g alice",
+            "group rename g h",
             "group list",
             "role create r",
             "role list",
+            "role revoke-sessions r",
+            "role revoke-sessions r --before 2026-01-31T00:00:00Z",
+            "user revoke-sessions alice --before 2026-01-31T01:00:00+01:00",
+            "session revoke ASIAAAAAAAAAAAAAAAAA",
             "role delete r",
             "credential git create alice",
             "credential access-key create alice",
@@ -276,6 +294,8 @@ mod tests {
             "user create ../x",
             "repo create a/b",
             "user list --account 12",
+            "role revoke-sessions r --before yesterday",
+            "session revoke",
             "policy explain",
             "policy explain x --principal a",
             "policy explain --principal a --action b",

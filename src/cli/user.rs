@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::principal;
+use super::{principal, time};
 use crate::names::PrincipalName;
 use crate::operations::admin::UserCommand;
 
@@ -27,12 +27,22 @@ pub(super) enum User {
     RevokeSessions {
         #[arg(value_parser = principal)]
         name: PrincipalName,
+        /// Only those from before, such as 2026-01-31T00:00:00Z; not a time to come [default: now]
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        before: Option<i64>,
     },
     /// Set the mail addresses that the user's commits carry; without any, take all away
     Address {
         #[arg(value_parser = principal)]
         name: PrincipalName,
         addresses: Vec<String>,
+    },
+    /// Give a user another name; refused while a policy names the old or the new one
+    Rename {
+        #[arg(value_parser = principal)]
+        old: PrincipalName,
+        #[arg(value_parser = principal)]
+        new: PrincipalName,
     },
     /// Undo `disable`
     Enable {
@@ -52,9 +62,10 @@ impl User {
             User::Create { name, groups } => UserCommand::Create { name, groups },
             User::List => UserCommand::List,
             User::Disable { name } => UserCommand::Disable { name },
-            User::RevokeSessions { name } => UserCommand::RevokeSessions { name },
+            User::RevokeSessions { name, before } => UserCommand::RevokeSessions { name, before_ms: before },
             User::Address { name, addresses } => UserCommand::Address { name, addresses },
             User::Enable { name } => UserCommand::Enable { name },
+            User::Rename { old, new } => UserCommand::Rename { old, new },
             User::Delete { name } => UserCommand::Delete { name },
         }
     }

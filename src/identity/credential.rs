@@ -116,6 +116,8 @@ pub struct AccessKey {
 pub(super) struct StoredMfaDevice {
     pub(super) public: MfaDevice,
     pub(super) seed: SecretSlice<u8>,
+    /// By how many steps of 30 seconds its clock is ahead, as it was found when it was resynchronized last.
+    pub(super) drift: i64,
 }
 
 /// A credential with its secret, as it is stored.

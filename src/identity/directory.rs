@@ -20,6 +20,7 @@ use super::entries::{
 use super::error::IdentityError;
 use super::principal::{Principal, UserPrincipal};
 use super::records::{self, Entry, RevokedSession};
+use super::session::access_key_id_of;
 
 /// An immutable view of all accounts and what is in them.
 #[derive(Default)]
@@ -43,7 +44,8 @@ pub struct Directory {
     attached_digest: [u8; 32],
     /// Users with a device for one-time codes.
     with_mfa: HashSet<Uuid>,
-    revoked_sessions: HashMap<Uuid, RevokedSession>,
+    /// By access key id.
+    revoked_sessions: HashMap<String, RevokedSession>,
 }
 
 /// A user, group or role that policies can be attached to.
@@ -230,7 +232,7 @@ impl Directory {
             Principal::Session(session) => {
                 let of_role = |role: &Role| role.id == session.role_id && role.sessions_from_ms <= session.issued_ms;
                 now_ms < session.expires_ms
-                    && !self.revoked_sessions.contains_key(&session.id)
+                    && !session.chain.iter().chain([&session.id]).any(|id| self.is_revoked(*id))
                     && self.role(&session.account, &session.role).is_some_and(of_role)
                     && [&session.original_user, &session.on_behalf_of].into_iter().flatten().all(|user| {
                         self.is_active_user(user, now_ms) && self.is_after_revocation(user, session.issued_ms)
@@ -242,16 +244,23 @@ impl Directory {
 
     fn is_active_user(&self, principal: &UserPrincipal, now_ms: i64) -> bool {
         let found = self.user(&principal.account, &principal.name);
-        found.is_some_and(|user| user.id == principal.id && !user.disabled)
+        // Policies go by the name: who has another one now, be it in other letters, has to come anew.
+        found.is_some_and(|user| user.id == principal.id && user.name == principal.name && !user.disabled)
             && principal.credential.as_ref().is_none_or(|id| {
                 let is_it = |public: &Credential| public.id == *id && public.active;
                 self.stored_credentials(principal.id).iter().any(|credential| is_it(&credential.public))
             })
             && principal.session.as_ref().is_none_or(|session| {
                 now_ms < session.expires_ms
-                    && !self.revoked_sessions.contains_key(&session.id)
+                    && !self.is_revoked(session.id)
                     && self.is_after_revocation(principal, session.issued_ms)
             })
+    }
+
+    /// Whether the session was ended by its access key id.
+    fn is_revoked(&self, session: Uuid) -> bool {
+        // Mostly there is none, and nothing to compute.
+        !self.revoked_sessions.is_empty() && self.revoked_sessions.contains_key(&access_key_id_of(session))
     }
 
     /// Whether what the user began at `issued_ms` has not been ended since.
@@ -390,7 +399,7 @@ impl Directory {
                 entries.oidc_providers.insert(provider.issuer.clone(), provider);
             }
             Entry::RevokedSession(session) => {
-                self.revoked_sessions.insert(session.id, session);
+                self.revoked_sessions.insert(session.access_key_id.clone(), session);
             }
             Entry::Repository(repository) => {
                 self.entries_of(record, &repository.account)?.repositories.insert(repository.name.folded(), repository);

@@ -170,6 +170,21 @@ impl Identity {
         .await
     }
 
+    /// Sets a managed policy's tags, all of them. What it says stays as old as it is.
+    pub async fn set_policy_tags(
+        &self,
+        account: &AccountId,
+        name: &PolicyName,
+        tags: BTreeMap<String, String>,
+    ) -> Result<(), IdentityError> {
+        self.change(|directory| {
+            let mut policy = find_policy(directory, account, name)?.clone();
+            policy.tags.clone_from(&tags);
+            Ok((put(vec![records::of_managed_policy(&policy)]), ()))
+        })
+        .await
+    }
+
     /// Makes another version of a managed policy count.
     pub async fn set_default_policy_version(
         &self,

@@ -213,6 +213,60 @@ impl Identity {
         self.change_user(account, name, |user| user.tags = tags.clone()).await
     }
 
+    /// Gives a user another name; credentials, devices, groups and what is attached stay its own. What it has begun under the old
+    /// name is over, and that name is never given again. Policies that name it are the caller's to look after.
+    pub async fn rename_user(
+        &self,
+        account: &AccountId,
+        old: &PrincipalName,
+        new: &PrincipalName,
+    ) -> Result<User, IdentityError> {
+        let now_ms = self.now_ms();
+        self.change(|directory| {
+            let mut user = find_user(directory, account, old)?.clone();
+            let mut puts = Vec::new();
+            // In other letters it is the same name, which stays taken.
+            if user.name.folded() != new.folded() {
+                check_name_free(directory, NameKind::User, account, new)?;
+                puts.push(tombstone(NameKind::User, account, user.name.as_str(), now_ms));
+            }
+            user.name = new.clone();
+            puts.push(records::of_user(&user));
+            Ok((put(puts), user))
+        })
+        .await
+    }
+
+    /// Gives a group another name; its members and what is attached stay. The old name is never given again. Policies that name it
+    /// are the caller's to look after.
+    pub async fn rename_group(
+        &self,
+        account: &AccountId,
+        old: &PrincipalName,
+        new: &PrincipalName,
+    ) -> Result<Group, IdentityError> {
+        let now_ms = self.now_ms();
+        self.change(|directory| {
+            let mut group = find_group(directory, account, old)?.clone();
+            let mut puts = Vec::new();
+            if group.name.folded() != new.folded() {
+                check_name_free(directory, NameKind::Group, account, new)?;
+                puts.push(tombstone(NameKind::Group, account, group.name.as_str(), now_ms));
+            }
+            for user in directory.members(account, &group.name) {
+                let mut user = user.clone();
+                user.groups.retain(|joined| *joined != group.name);
+                user.groups.push(new.clone());
+                user.groups.sort();
+                puts.push(records::of_user(&user));
+            }
+            group.name = new.clone();
+            puts.push(records::of_group(&group));
+            Ok((put(puts), group))
+        })
+        .await
+    }
+
     /// Deletes a user with all credentials. The name is never given again.
     pub async fn delete_user(&self, account: &AccountId, name: &PrincipalName) -> Result<(), IdentityError> {
         let now_ms = self.now_ms();

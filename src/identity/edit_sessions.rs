@@ -17,6 +17,7 @@ use super::entries::{MfaDevice, NameKind, OidcProvider};
 use super::error::IdentityError;
 use super::principal::UserPrincipal;
 use super::records::{self, RevokedSession};
+use super::session::{LONGEST_SESSION_SECONDS, is_temporary_key_id};
 use super::totp;
 
 /// A new device. The seed is not shown again.
@@ -26,6 +27,30 @@ pub struct NewMfaDevice {
     pub device: MfaDevice,
     /// The seed in base32, as authenticator apps take it.
     pub seed: SecretString,
+}
+
+/// What of an identity provider is to be changed.
+#[derive(Debug, Clone)]
+pub enum OidcProviderChange {
+    /// Takes tokens for this audience, too; it is fine if it does.
+    AddClientId(String),
+    /// Takes no token for this audience any more; it is fine if it does not.
+    RemoveClientId(String),
+    /// The fingerprints of certificates, all of them: kept and shown, and nothing is checked with them.
+    Thumbprints(Vec<String>),
+    /// Tags, all of them.
+    Tags(BTreeMap<String, String>),
+}
+
+impl OidcProviderChange {
+    fn apply(&self, provider: &mut OidcProvider) {
+        match self {
+            OidcProviderChange::AddClientId(id) => drop(provider.client_ids.insert(id.clone())),
+            OidcProviderChange::RemoveClientId(id) => drop(provider.client_ids.remove(id)),
+            OidcProviderChange::Thumbprints(all) => provider.thumbprints.clone_from(all),
+            OidcProviderChange::Tags(all) => provider.tags.clone_from(all),
+        }
+    }
 }
 
 const MAX_MFA_DEVICES: usize = 8;
@@ -63,13 +88,20 @@ impl Identity {
         .await
     }
 
-    /// Ends one session, which would have ended at `expires_ms`.
-    pub async fn revoke_session(&self, account: &AccountId, id: Uuid, expires_ms: i64) -> Result<(), IdentityError> {
+    /// Ends one session by its access key id, `ASIA...`, and every session that began from it, on every door. Nothing is kept of
+    /// sessions, so that one that never was is ended just as well.
+    pub async fn revoke_session(&self, access_key_id: &str) -> Result<(), IdentityError> {
+        if !is_temporary_key_id(access_key_id) {
+            let shown = crate::names::escape_for_people(access_key_id.as_bytes(), 40);
+            return Err(IdentityError::NotATemporaryKey(shown));
+        }
         let now_ms = self.now_ms();
+        let expires_ms = now_ms.saturating_add(i64::from(LONGEST_SESSION_SECONDS) * 1000);
         self.change(|directory| {
-            check_account(directory, account)?;
-            let session = RevokedSession { account: account.clone(), id, expires_ms };
-            let over = directory.revoked_sessions().filter(|session| session.expires_ms <= now_ms);
+            let known = directory.revoked_sessions().find(|session| session.access_key_id == access_key_id);
+            let id = known.map_or_else(Uuid::now_v7, |session| session.id);
+            let session = RevokedSession { id, access_key_id: access_key_id.to_owned(), expires_ms };
+            let over = directory.revoked_sessions().filter(|other| other.expires_ms <= now_ms && other.id != id);
             let deletes = over.map(|session| ("revoked-session".to_string(), session.id.into_bytes())).collect();
             let puts = vec![records::of_revoked_session(&session)];
             Ok((RecordBatch { puts, deletes, ..RecordBatch::default() }, ()))
@@ -92,7 +124,7 @@ impl Identity {
             }
             let (id, account, name) = (Uuid::now_v7(), account.clone(), name.clone());
             let public = MfaDevice { id, account, name, user: None, enabled_ms: None, created_ms };
-            let stored = StoredMfaDevice { public, seed: seed.clone() };
+            let stored = StoredMfaDevice { public, seed: seed.clone(), drift: 0 };
             let new = NewMfaDevice { device: stored.public.clone(), seed: base32(stored.seed.expose_secret()).into() };
             Ok((put(vec![records::of_mfa_device(&stored)]), new))
         })
@@ -121,7 +153,7 @@ impl Identity {
                 let what = "devices for one-time codes";
                 return Err(IdentityError::TooMany { user: user.name.clone(), what, limit: MAX_MFA_DEVICES });
             }
-            let steps = codes.map(|code| totp::step_of(&device.seed, code, now_ms / 1000));
+            let steps = codes.map(|code| totp::step_of(&device.seed, code, now_ms / 1000, device.drift));
             match steps {
                 [Some(first), Some(second)] if second == first + 1 => {}
                 _ => return Err(IdentityError::WrongCode),
@@ -180,12 +212,55 @@ impl Identity {
         let directory = self.directory();
         let device = find_device(&directory, &user.account, serial).ok();
         let device = device.filter(|device| device.public.user == Some(user.id));
-        let step =
-            device.and_then(|device| totp::step_of(&device.seed, code, now_ms / 1000).map(|step| (device, step)));
+        let step = device.and_then(|device| {
+            totp::step_of(&device.seed, code, now_ms / 1000, device.drift).map(|step| (device, step))
+        });
         let Some((device, step)) = step else {
             guard.failed_user(&name, now_ms);
             return Err(IdentityError::WrongCode);
         };
+        self.take_code(device, step).await
+    }
+
+    /// Finds the clock of a user's device again by two codes that follow each other, shown within a day of now. Codes of before
+    /// one that was taken count no more, so that codes that somebody has overheard turn no clock back.
+    pub async fn resync_mfa_device(
+        &self,
+        account: &AccountId,
+        user: &PrincipalName,
+        serial: &str,
+        codes: [&str; 2],
+    ) -> Result<(), IdentityError> {
+        let now_ms = self.now_ms();
+        let found = |directory: &Directory| -> Result<(PrincipalName, StoredMfaDevice), IdentityError> {
+            let user = find_user(directory, account, user)?;
+            let device = find_device(directory, account, serial)?;
+            match device.public.user == Some(user.id) {
+                true => Ok((user.name.clone(), device.clone())),
+                false => Err(unknown(NameKind::MfaDevice, account, device.public.name.as_str())),
+            }
+        };
+        let (user_name, device) = found(&self.directory())?;
+        let guard = self.inner.logins.guard();
+        let name = format!("mfa of {account}/{user_name}");
+        if guard.check_user(&name, now_ms).is_err() {
+            return Err(IdentityError::WrongCode);
+        }
+        let Some((step, drift)) = totp::resync(&device.seed, codes, now_ms / 1000) else {
+            guard.failed_user(&name, now_ms);
+            return Err(IdentityError::WrongCode);
+        };
+        self.take_code(&device, step).await?;
+        self.change(|directory| {
+            let (_, device) = found(directory)?;
+            let device = StoredMfaDevice { drift, ..device };
+            Ok((put(vec![records::of_mfa_device(&device)]), ()))
+        })
+        .await
+    }
+
+    /// Each code is taken once, and none from before one that was taken.
+    async fn take_code(&self, device: &StoredMfaDevice, step: i64) -> Result<(), IdentityError> {
         let mark = format!("one-time code/{}", device.public.id);
         match self.inner.store.catalog().advance_mark(&mark, step, b"").await? {
             true => Ok(()),
@@ -229,17 +304,17 @@ impl Identity {
         .await
     }
 
-    /// Changes the audiences and thumbprints of an identity provider.
+    /// Changes the audiences, thumbprints or tags of an identity provider.
     pub async fn change_oidc_provider(
         &self,
         account: &AccountId,
         issuer: &str,
-        edit: impl Fn(&mut BTreeSet<String>, &mut Vec<String>) + Send + Sync,
+        change: OidcProviderChange,
     ) -> Result<(), IdentityError> {
         self.change(|directory| {
             let provider = directory.oidc_provider(account, issuer);
             let mut provider = provider.ok_or_else(|| unknown(NameKind::OidcProvider, account, issuer))?.clone();
-            edit(&mut provider.client_ids, &mut provider.thumbprints);
+            change.apply(&mut provider);
             if provider.client_ids.len() > MAX_CLIENT_IDS {
                 return Err(IdentityError::Full {
                     account: account.clone(),

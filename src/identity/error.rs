@@ -123,6 +123,9 @@ pub enum IdentityError {
     /// One key signs for one user. Does not say for whom.
     #[error("this signing key already belongs to a user")]
     SigningKeyTaken,
+    /// A text that is no access key id of a session.
+    #[error("`{0}` is not the access key id of a session: `ASIA` and sixteen letters and digits are expected")]
+    NotATemporaryKey(String),
     /// A text that no commit can carry as a mail address.
     #[error("`{0}` is no mail address")]
     NotAnAddress(String),

@@ -41,7 +41,7 @@ pub use credential::{AccessKey, Credential, CredentialKind, NewAccessKey, NewGit
 pub use directory::{Directory, Holder};
 pub use edit_policies::MAX_POLICY_VERSIONS;
 pub use edit_principals::{AdminCredentials, RoleChange};
-pub use edit_sessions::NewMfaDevice;
+pub use edit_sessions::{NewMfaDevice, OidcProviderChange};
 pub use entries::{
     Account, Group, HeldPolicies, ManagedPolicy, MfaDevice, NameKind, OidcProvider, PolicyVersion, RepositoryRecord,
     Role, User,
@@ -49,7 +49,7 @@ pub use entries::{
 pub use error::IdentityError;
 pub use login::LoginFailure;
 pub use principal::{Principal, SessionPrincipal, UserPrincipal, UserSession};
-pub use session::{MAX_TOKEN_CHARS, TemporaryCredentials, TemporaryKey, TokenFailure};
+pub use session::{LONGEST_SESSION_SECONDS, MAX_TOKEN_CHARS, TemporaryCredentials, TemporaryKey, TokenFailure};
 pub use ssh_certificates::{CertificateRefusal, SSH_USER_NAME, SigningFailure, SshCertificate};
 
 /// The directory of one server, its changes, and the check of credentials. Cloning is cheap and gives the same one.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::names::{AccountId, PrincipalName};
 
 use super::entries::User;
+use super::session::access_key_id_of;
 
 /// Who is asking. Made by a check of a credential and by nothing else; what it may do is policy's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +81,8 @@ pub struct SessionPrincipal {
     pub source_identity: Option<PrincipalName>,
     /// The user at the beginning of the chain; none where a service or another identity provider began it.
     pub original_user: Option<UserPrincipal>,
+    /// The sessions that the chain went through before, the first one first: with any of them it ends.
+    pub chain: Vec<Uuid>,
     /// The user for whom a service acts.
     pub on_behalf_of: Option<UserPrincipal>,
     /// Session tags.
@@ -124,6 +127,16 @@ impl Principal {
             Principal::Session(session) => Some(session.expires_ms),
             Principal::Service(_) => None,
         }
+    }
+
+    /// The access key id of a session, by which it is known and revoked; none for what is none.
+    pub fn session_access_key_id(&self) -> Option<String> {
+        let id = match self {
+            Principal::User(user) => user.session.as_ref()?.id,
+            Principal::Session(session) => session.id,
+            Principal::Service(_) => return None,
+        };
+        Some(access_key_id_of(id))
     }
 
     /// Whether a one-time code was given.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `account` | the number |
 //! | `user`, `group`, `role`, `managed-policy`, `mfa-device`, `oidc-provider`, `repository` | `ACCOUNT/NAME` |
-//! | `revoked-session` | the session's id |
+//! | `revoked-session` | the access key id of the session |
 //! | `credential` | `ssh/FINGERPRINT`, `git/USER-NAME`, `access-key/ID` or `signing/FINGERPRINT` |
 //! | `tombstone` | `KIND/ACCOUNT/NAME` |
 
@@ -64,10 +64,11 @@ pub(super) enum Entry {
 /// A session that was ended before its time.
 #[derive(Debug, Clone)]
 pub(super) struct RevokedSession {
-    pub(super) account: AccountId,
-    /// The session's id, and the record's.
+    /// The record's id.
     pub(super) id: Uuid,
-    /// When the session would have ended: from then on the record is not needed.
+    /// The access key id that follows from the session's id.
+    pub(super) access_key_id: String,
+    /// When the session is over at the latest: from then on the record is not needed.
     pub(super) expires_ms: i64,
 }
 
@@ -179,6 +180,7 @@ pub(super) fn read(record: &Record) -> Result<Entry, IdentityError> {
                     created_ms: body.created_ms,
                 },
                 seed: seed.into(),
+                drift: body.drift,
             })
         }
         "oidc-provider" => {
@@ -195,8 +197,8 @@ pub(super) fn read(record: &Record) -> Result<Entry, IdentityError> {
         }
         "revoked-session" => {
             let body: RevokedSessionBody = parse(record)?;
-            let account = account_id(&body.account)?;
-            Entry::RevokedSession(RevokedSession { account, id, expires_ms: body.expires_ms })
+            let access_key_id = record.name.clone().ok_or_else(|| damaged(record, "it has no name"))?;
+            Entry::RevokedSession(RevokedSession { id, access_key_id, expires_ms: body.expires_ms })
         }
         "repository" => {
             let body: RepositoryBody = parse(record)?;
@@ -311,6 +313,7 @@ pub(super) fn of_mfa_device(device: &StoredMfaDevice) -> Record {
         name: public.name.to_string(),
         user: public.user,
         seed: BASE64.encode(device.seed.expose_secret()),
+        drift: device.drift,
         enabled_ms: public.enabled_ms,
         created_ms: public.created_ms,
     };
@@ -332,8 +335,8 @@ pub(super) fn of_oidc_provider(provider: &OidcProvider) -> Record {
 
 /// A revoked session's record.
 pub(super) fn of_revoked_session(session: &RevokedSession) -> Record {
-    let body = RevokedSessionBody { account: session.account.to_string(), expires_ms: session.expires_ms };
-    record("revoked-session", session.id, session.id.to_string(), &body)
+    let body = RevokedSessionBody { expires_ms: session.expires_ms };
+    record("revoked-session", session.id, session.access_key_id.clone(), &body)
 }
 
 /// A repository's record.
@@ -571,6 +574,8 @@ struct MfaDeviceBody {
     #[serde(with = "optional_uuid_text", default)]
     user: Option<Uuid>,
     seed: String,
+    #[serde(default)]
+    drift: i64,
     enabled_ms: Option<i64>,
     created_ms: i64,
 }
@@ -587,7 +592,6 @@ struct OidcProviderBody {
 
 #[derive(Serialize, Deserialize)]
 struct RevokedSessionBody {
-    account: String,
     expires_ms: i64,
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use base64::Engine;
@@ -17,8 +18,7 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use crate::names::{AccountId, PrincipalName};
 
 use super::Identity;
-use super::credential::new_id;
-use super::password::{ALPHANUMERIC, random_text};
+use super::password::{ALPHANUMERIC, BASE32, random_text};
 use super::principal::{Principal, SessionPrincipal, UserPrincipal};
 
 /// What the holder of a session gets.
@@ -103,6 +103,8 @@ struct RoleSession {
     name: String,
     source_identity: Option<String>,
     original_user: Option<User>,
+    #[serde(default)]
+    chain: Vec<u128>,
     on_behalf_of: Option<User>,
     tags: BTreeMap<String, String>,
     transitive: BTreeSet<String>,
@@ -116,11 +118,14 @@ impl Identity {
     /// Makes credentials for a session. The caller has decided that it may be.
     pub fn issue(&self, principal: &Principal) -> Option<TemporaryCredentials> {
         let (who, expires_ms) = (Who::of(principal)?, principal.expires_ms()?);
-        let access_key_id = new_id("ASIA");
+        // Follows from the session's id: whoever finds the one can end the other, and nothing is kept for it.
+        let access_key_id = principal.session_access_key_id()?;
         let secret = random_text(ALPHANUMERIC, SECRET_CHARS);
         let token = Token { version: VERSION, key: access_key_id.clone(), secret: secret.clone(), who };
         let plain = zeroize::Zeroizing::new(serde_json::to_vec(&token).ok()?);
         let sealed = self.inner.store.seal_token(PURPOSE, &plain);
+        // The only trace of which session goes by which key: whoever looks for the one finds the other here.
+        tracing::info!(session.arn = principal.arn(), session.access_key_id = access_key_id, "a session began");
         Some(TemporaryCredentials {
             access_key_id,
             secret: SecretString::from(secret),
@@ -238,6 +243,7 @@ impl RoleSession {
             name: session.session_name.to_string(),
             source_identity: session.source_identity.as_ref().map(ToString::to_string),
             original_user: session.original_user.as_ref().map(User::of),
+            chain: session.chain.iter().map(Uuid::as_u128).collect(),
             on_behalf_of: session.on_behalf_of.as_ref().map(User::of),
             tags: session.tags.clone(),
             transitive: session.transitive_tags.clone(),
@@ -261,6 +267,7 @@ impl RoleSession {
             session_name: PrincipalName::parse(&self.name).ok()?,
             source_identity: self.source_identity.map(|name| PrincipalName::parse(&name)).transpose().ok()?,
             original_user: user(self.original_user)?,
+            chain: self.chain.into_iter().map(Uuid::from_u128).collect(),
             on_behalf_of: user(self.on_behalf_of)?,
             tags: self.tags,
             transitive_tags: self.transitive,
@@ -272,5 +279,23 @@ impl RoleSession {
     }
 }
 
+/// Longest session of any kind, in seconds: temporary credentials of a user's own.
+pub const LONGEST_SESSION_SECONDS: u32 = 129_600;
+
 /// As many as long-term ones have.
 const SECRET_CHARS: usize = 40;
+const KEY_PREFIX: &str = "ASIA";
+const KEY_CHARS: usize = 16;
+
+/// The access key id of a session: 80 bits of a hash of its id, of which the other way does not lead back.
+pub(super) fn access_key_id_of(session: Uuid) -> String {
+    let digest = Sha256::new().chain_update("access key of session").chain_update(session.as_bytes()).finalize();
+    let letters = digest.iter().take(KEY_CHARS).map(|byte| char::from(BASE32[usize::from(byte % 32)]));
+    KEY_PREFIX.chars().chain(letters).collect()
+}
+
+/// Whether a session could have that access key id.
+pub(super) fn is_temporary_key_id(text: &str) -> bool {
+    let letters = text.strip_prefix(KEY_PREFIX).map(str::as_bytes);
+    letters.is_some_and(|letters| letters.len() == KEY_CHARS && letters.iter().all(|byte| BASE32.contains(byte)))
+}

@@ -133,7 +133,9 @@ impl Identity {
             return Err(SigningFailure::Over);
         }
         let mut builder = builder(&key, CertType::User, now - USER_SKEW, until)?;
-        builder.key_id(principal.arn())?;
+        // What a server logs of a certificate, and `ssh-keygen -L` shows: whose it is, and by what it is revoked.
+        let access_key_id = principal.session_access_key_id().ok_or(SigningFailure::NotASession)?;
+        builder.key_id(format!("{} {access_key_id}", principal.arn()))?;
         builder.valid_principal(SSH_USER_NAME)?;
         builder.extension(EXTENSION, session)?;
         let certificate = builder.sign(&self.inner.authorities.user)?;

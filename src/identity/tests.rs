@@ -216,6 +216,52 @@ async fn names_of_principals_are_never_given_again() {
     assert!(matches!(refused, IdentityError::Tombstone { .. }));
 }
 
+// D7 D8 D9: another name is the same principal, and the old one is nobody's ever again.
+#[tokio::test]
+async fn a_renamed_principal_stays_itself_and_leaves_its_name_behind() {
+    let host = setting().await;
+    let (identity, account) = (&host.identity, &host.account);
+    let group = identity.create_group(account, &name("builders")).await.unwrap();
+    let user = identity.create_user(account, &name("alice"), &[name("builders"), name("developers")]).await.unwrap();
+    let key = identity.create_access_key(account, &name("alice")).await.unwrap();
+    let before = identity.access_key(&key.id).unwrap().principal;
+    assert!(identity.is_active(&before));
+
+    for (old, new, why) in [
+        ("alice", "admin", "already exists"),
+        ("alice", "ADMIN", "already exists"),
+        ("nobody", "somebody", "there is no user `nobody`"),
+    ] {
+        let refused = identity.rename_user(account, &name(old), &name(new)).await.unwrap_err().to_string();
+        assert!(refused.contains(why), "{old} {new}: {refused}");
+    }
+    // In other letters nothing is freed, and a principal of before is asked about by its new name only.
+    identity.rename_user(account, &name("alice"), &name("Alice")).await.unwrap();
+    assert!(!identity.is_active(&before) && !identity.directory().is_tombstone(NameKind::User, account, "alice"));
+    let renamed = identity.rename_user(account, &name("ALICE"), &name("eve")).await.unwrap();
+    assert_eq!(renamed, User { name: name("eve"), ..user.clone() });
+    identity.rename_group(account, &name("builders"), &name("masons")).await.unwrap();
+
+    for identity in [identity.clone(), host.reopened().await] {
+        let directory = identity.directory();
+        let found = directory.user(account, &name("eve")).unwrap();
+        assert_eq!((found.id, directory.user(account, &name("alice"))), (user.id, None));
+        assert_eq!(found.groups, [name("developers"), name("masons")]);
+        assert_eq!(directory.group(account, &name("masons")).unwrap().id, group.id);
+        assert!(directory.group(account, &name("builders")).is_none());
+        let after = identity.access_key(&key.id).unwrap().principal;
+        assert_eq!(after.entity_id(), "111111111111/eve");
+        assert!(identity.is_active(&after) && !identity.is_active(&before));
+        let user = identity.create_user(account, &name("Alice"), &[]).await.unwrap_err();
+        let back = identity.rename_user(account, &name("eve"), &name("alice")).await.unwrap_err();
+        let group = identity.create_group(account, &name("builders")).await.unwrap_err();
+        let other = identity.rename_group(account, &name("developers"), &name("Builders")).await.unwrap_err();
+        for refused in [user, back, group, other] {
+            assert!(matches!(refused, IdentityError::Tombstone { .. }), "{refused}");
+        }
+    }
+}
+
 // D7 D8: a deleted principal has no credential, no group and no live connection left.
 #[tokio::test]
 async fn deletion_takes_everything_along() {

@@ -32,6 +32,8 @@ pub enum AdminCommand {
     Group(GroupCommand),
     /// `lockgate role ...`
     Role(RoleCommand),
+    /// `lockgate session ...`
+    Session(SessionCommand),
     /// `lockgate credential ...`
     Credential(CredentialCommand),
     /// `lockgate repo ...`
@@ -156,6 +158,16 @@ pub enum UserCommand {
     RevokeSessions {
         /// Which user.
         name: PrincipalName,
+        /// Those from before, in milliseconds since the Unix epoch; all that began until now where left out.
+        #[serde(default)]
+        before_ms: Option<i64>,
+    },
+    /// Gives a user another name; refused while a policy names the old or the new one.
+    Rename {
+        /// The name it has.
+        old: PrincipalName,
+        /// The name it gets.
+        new: PrincipalName,
     },
     /// Undoes `disable`.
     Enable {
@@ -192,6 +204,13 @@ pub enum GroupCommand {
         /// The user.
         user: PrincipalName,
     },
+    /// Gives a group another name; refused while a policy names the old or the new one.
+    Rename {
+        /// The name it has.
+        old: PrincipalName,
+        /// The name it gets.
+        new: PrincipalName,
+    },
     /// Lists groups with their members.
     List,
 }
@@ -207,15 +226,29 @@ pub enum RoleCommand {
     },
     /// Lists roles.
     List,
-    /// Ends all sessions that the role has.
+    /// Ends the sessions that the role has.
     RevokeSessions {
         /// Which role.
         name: PrincipalName,
+        /// Those from before, in milliseconds since the Unix epoch; all that began until now where left out.
+        #[serde(default)]
+        before_ms: Option<i64>,
     },
     /// Deletes a role; the name is never given again.
     Delete {
         /// Which role.
         name: PrincipalName,
+    },
+}
+
+/// `lockgate session ...`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionCommand {
+    /// Ends one session, and all that began from it.
+    Revoke {
+        /// `ASIA...`, as whoever holds the session shows it.
+        access_key_id: String,
     },
 }
 

@@ -30,6 +30,7 @@ pub mod live;
 pub mod lockgate;
 pub mod policies;
 mod policy_watch;
+pub mod renaming;
 pub mod service_roles;
 pub mod sessions;
 pub mod signed_passwords;

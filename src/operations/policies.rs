@@ -335,36 +335,54 @@ fn write_files(folder: &Path, files: &PolicyFiles) -> std::io::Result<()> {
 fn attached(directory: &Directory) -> Vec<AttachedDocument> {
     let mut all = Vec::new();
     for account in directory.accounts() {
-        let mut add = |to: AttachedTo, name: String, text: &Arc<str>| {
-            all.push(AttachedDocument { account: account.id.clone(), to, name, text: text.clone() });
-        };
-        let mut add_held = |kind: &str, name: &PrincipalName, held: &HeldPolicies, to: &AttachedTo| {
-            for (policy, text) in &held.inline {
-                add(to.clone(), format!("{kind}/{name}/{policy}"), text);
-            }
-            for policy in &held.managed {
-                // INVARIANT: a policy that is attached is not deleted; were it gone, what it forbade must not be forgotten.
-                static GONE: &str = "the document is gone";
-                let text = directory.managed_policy(&account.id, policy).and_then(|policy| policy.document());
-                add(to.clone(), format!("{kind}/{name}/policy/{policy}"), text.unwrap_or(&GONE.into()));
-            }
+        let mut add_held = |held: &HeldPolicies, to: &AttachedTo| {
+            all.extend(held_documents(directory, &account.id, held, to));
         };
         for user in directory.users(&account.id) {
-            add_held("user", &user.name, &user.policies, &AttachedTo::User(user.name.clone()));
+            add_held(&user.policies, &AttachedTo::User(user.name.clone()));
         }
         for group in directory.groups(&account.id) {
-            add_held("group", &group.name, &group.policies, &AttachedTo::Group(group.name.clone()));
+            add_held(&group.policies, &AttachedTo::Group(group.name.clone()));
         }
         for role in directory.roles(&account.id) {
-            add_held("role", &role.name, &role.policies, &AttachedTo::Role(role.name.clone()));
+            add_held(&role.policies, &AttachedTo::Role(role.name.clone()));
         }
         for role in directory.roles(&account.id) {
             if let Some(text) = &role.trust {
-                add(AttachedTo::Trust(role.name.clone()), format!("role/{}/trust", role.name), text);
+                let (to, name) = (AttachedTo::Trust(role.name.clone()), format!("role/{}/trust", role.name));
+                all.push(AttachedDocument { account: account.id.clone(), to, name, text: text.clone() });
             }
         }
     }
     all
+}
+
+/// The documents that somebody of that kind and name holds, or would hold.
+pub(super) fn held_documents(
+    directory: &Directory,
+    account: &AccountId,
+    held: &HeldPolicies,
+    to: &AttachedTo,
+) -> Vec<AttachedDocument> {
+    // INVARIANT: a policy that is attached is not deleted; were it gone, what it forbade must not be forgotten.
+    static GONE: &str = "the document is gone";
+    let holder = match to {
+        AttachedTo::User(name) => format!("user/{name}"),
+        AttachedTo::Group(name) => format!("group/{name}"),
+        AttachedTo::Role(name) | AttachedTo::Trust(name) => format!("role/{name}"),
+    };
+    let document = |name: String, text: Arc<str>| AttachedDocument {
+        account: account.clone(),
+        to: to.clone(),
+        name: format!("{holder}/{name}"),
+        text,
+    };
+    let inline = held.inline.iter().map(|(policy, text)| document(policy.to_string(), text.clone()));
+    let managed = held.managed.iter().map(|policy| {
+        let text = directory.managed_policy(account, policy).and_then(|policy| policy.document());
+        document(format!("policy/{policy}"), text.cloned().unwrap_or_else(|| GONE.into()))
+    });
+    inline.chain(managed).collect()
 }
 
 struct Known<'a> {

@@ -14,7 +14,8 @@ use super::authority::{named_role, role_facts};
 use super::authorize::{NotAllowed, Weight};
 use super::lockgate::Lockgate;
 use crate::identity::{
-    IdentityError, Principal, Role, SessionPrincipal, TemporaryCredentials, UserPrincipal, UserSession,
+    IdentityError, LONGEST_SESSION_SECONDS, Principal, Role, SessionPrincipal, TemporaryCredentials, UserPrincipal,
+    UserSession,
 };
 use crate::names::{AccountId, PolicyName, PrincipalName, escape_for_people};
 use crate::oidc::{self, WebIdentityError};
@@ -84,8 +85,8 @@ struct Begun {
     tags: BTreeMap<String, String>,
     transitive_tags: BTreeSet<String>,
     mfa: bool,
-    /// Whether it is taken from the session of another role.
-    is_chained: bool,
+    /// The sessions of roles that it is taken through, the first one first.
+    chain: Vec<Uuid>,
 }
 
 /// Why there are no temporary credentials.
@@ -125,7 +126,9 @@ const MIN_SECONDS: u32 = 900;
 /// Longest session of a role that was taken from a session of another, in seconds.
 const MAX_CHAINED_SECONDS: u32 = 3600;
 /// Longest temporary credentials of a user's own, in seconds.
-const MAX_USER_SECONDS: u32 = 129_600;
+const MAX_USER_SECONDS: u32 = LONGEST_SESSION_SECONDS;
+/// Most sessions that a chain of roles goes through: each carries the ids of those before.
+const MAX_CHAIN: usize = 16;
 const DEFAULT_USER_SECONDS: u32 = 43_200;
 const DEFAULT_ROLE_SECONDS: u32 = 3600;
 const MAX_TAGS: usize = 50;
@@ -190,9 +193,17 @@ impl Lockgate {
             Principal::Service(_) => (None, on_behalf_of),
         };
         // A one-time code vouches for the one who gave it, not for whoever a role is handed on to.
-        let is_chained = matches!(ctx.principal, Principal::Session(_));
-        let mfa = ctx.principal.mfa() && !is_chained || request.one_time_code.is_some();
-        let begun = Begun { original_user, on_behalf_of, source_identity, tags, transitive_tags, mfa, is_chained };
+        let chain: Vec<Uuid> = match &ctx.principal {
+            Principal::Session(from) => from.chain.iter().copied().chain([from.id]).collect(),
+            _ => Vec::new(),
+        };
+        if chain.len() > MAX_CHAIN {
+            return Err(SessionError::Invalid(format!(
+                "a chain of roles has at most {MAX_CHAIN} sessions before its last"
+            )));
+        }
+        let mfa = ctx.principal.mfa() && chain.is_empty() || request.one_time_code.is_some();
+        let begun = Begun { original_user, on_behalf_of, source_identity, tags, transitive_tags, mfa, chain };
         self.begin(role, request, begun)
     }
 
@@ -264,7 +275,7 @@ impl Lockgate {
             tags: request.tags.clone(),
             transitive_tags: request.transitive_tags.clone(),
             mfa: false,
-            is_chained: false,
+            chain: Vec::new(),
         };
         let taken = self.begin(role, &request, begun)?;
         tracing::info!(issuer = issuer_url, subject = claims.subject, session = %Principal::Session(Box::new(taken.session.clone())).arn(), "a role was taken by a token");
@@ -273,7 +284,7 @@ impl Lockgate {
 
     /// Makes the session of a role that policies let through.
     fn begin(&self, role: Role, request: &RoleRequest, begun: Begun) -> Result<AssumedRole, SessionError> {
-        let seconds = role_seconds(begun.is_chained, &role, request.duration_seconds)?;
+        let seconds = role_seconds(!begun.chain.is_empty(), &role, request.duration_seconds)?;
         let policy = self.session_policy(request, &role)?;
         let n_bytes = policy.as_ref().map_or(0, String::len)
             + begun.tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
@@ -290,6 +301,7 @@ impl Lockgate {
             session_name: request.session_name.clone(),
             source_identity: begun.source_identity,
             original_user: begun.original_user,
+            chain: begun.chain,
             on_behalf_of: begun.on_behalf_of,
             tags: begun.tags,
             transitive_tags: begun.transitive_tags,

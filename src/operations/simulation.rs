@@ -3,6 +3,7 @@
 //! The answer is the active policies' own, by the one decision function, with documents that might be attached put beside what is.
 //! Nothing is recorded and nothing changes. Facts that a request would carry and that are not given are the least that it could.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use uuid::Uuid;
@@ -45,6 +46,10 @@ pub struct Carried {
     pub session_name: Option<String>,
     /// `iam:PassedToService`.
     pub passed_to: Option<String>,
+    /// `aws:RequestTag/KEY`, by key.
+    pub request_tags: BTreeMap<String, String>,
+    /// `aws:TagKeys`, besides the keys of those.
+    pub tag_keys: BTreeSet<String>,
 }
 
 /// What is asked about.
@@ -158,6 +163,10 @@ impl Simulation<'_> {
                 if let Some(name) = &self.carried.session_name {
                     assume.session_name.clone_from(name);
                 }
+            }
+            ContextFacts::Tagging { tags, keys } => {
+                tags.clone_from(&self.carried.request_tags);
+                *keys = tags.keys().chain(&self.carried.tag_keys).cloned().collect();
             }
             ContextFacts::PassRole { passed_to } => match &self.carried.passed_to {
                 Some(service) => passed_to.clone_from(service),

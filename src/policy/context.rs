@@ -60,6 +60,13 @@ pub enum ContextFacts {
         /// The service, such as `codebuild.amazonaws.com`.
         passed_to: String,
     },
+    /// Making something with tags, or changing its tags.
+    Tagging {
+        /// The tags that are given.
+        tags: Tags,
+        /// The keys of those that are given, or taken away.
+        keys: BTreeSet<String>,
+    },
     /// Use of a key.
     KeyUse {
         /// The service that uses it on somebody's behalf.
@@ -214,6 +221,12 @@ impl RefChangeFacts {
 }
 
 impl ContextFacts {
+    /// Making something with these tags, or giving it these.
+    pub fn tagging(tags: Tags) -> ContextFacts {
+        let keys = tags.keys().cloned().collect();
+        ContextFacts::Tagging { tags, keys }
+    }
+
     /// The least that the action's context can hold, for questions asked by hand: a fast-forward, a session named `explain`.
     pub fn least_for(action: &Action) -> ContextFacts {
         let fitting = samples().into_iter().map(|(least, _)| least).find(|least| always_fits(action, least));
@@ -259,6 +272,10 @@ pub(super) fn build(
         ContextFacts::PassRole { passed_to } => {
             PrincipalFacts::Service(passed_to.clone()).collect(closure);
             pairs.push(("passedTo", RestrictedExpression::new_entity_uid(service_uid(passed_to))));
+        }
+        ContextFacts::Tagging { tags, keys } => {
+            pairs.push(("requestTags", tag_set("request", tags, closure)));
+            pairs.push(("tagKeys", strings(keys)));
         }
         ContextFacts::KeyUse { via_service, encryption_context } => {
             pairs.extend(via_service.as_ref().map(|service| ("viaService", text(service))));
@@ -366,6 +383,7 @@ fn samples() -> Vec<(ContextFacts, ContextFacts)> {
     let (no_assume, full_assume) = (assume(None, BTreeSet::new()), assume(Some("x".to_owned()), words()));
     let one = || Some("x".to_owned());
     let tags = || Tags::from([("x".to_owned(), "y".to_owned())]);
+    let tagging = |tags, keys| ContextFacts::Tagging { tags, keys };
     let key = |via_service, encryption_context| ContextFacts::KeyUse { via_service, encryption_context };
     let event = || ContextFacts::PutEvent { source: "x".to_owned(), detail_type: "x".to_owned() };
     let build = |overrides, source_version| ContextFacts::StartBuild { overrides, source_version };
@@ -377,6 +395,7 @@ fn samples() -> Vec<(ContextFacts, ContextFacts)> {
         (ContextFacts::AssumeRole(no_assume.clone()), ContextFacts::AssumeRole(full_assume.clone())),
         (ContextFacts::AssumeRoleWithWebIdentity(no_assume), ContextFacts::AssumeRoleWithWebIdentity(full_assume)),
         (passed(), passed()),
+        (tagging(Tags::new(), BTreeSet::new()), tagging(tags(), words())),
         (key(None, Tags::new()), key(one(), tags())),
         (event(), event()),
         (ContextFacts::PutTargets(BTreeSet::new()), ContextFacts::PutTargets(words())),
@@ -589,6 +608,10 @@ mod tests {
             via_service,
             encryption_context: words.into_iter().map(|word| (word.clone(), word)).collect(),
         });
+        let tagging = any_words().prop_map(|keys| ContextFacts::Tagging {
+            tags: keys.iter().map(|key| (key.clone(), key.clone())).collect(),
+            keys,
+        });
         let event =
             any::<[String; 2]>().prop_map(|[source, detail_type]| ContextFacts::PutEvent { source, detail_type });
         let build = (any_words(), any::<Option<String>>())
@@ -597,6 +620,7 @@ mod tests {
             .prop_map(|(approved, is_author)| ContextFacts::Approval { approved, is_author });
         let later = prop_oneof![
             key,
+            tagging,
             event,
             any_words().prop_map(ContextFacts::PutTargets),
             build,

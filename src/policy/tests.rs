@@ -153,7 +153,8 @@ fn starter_matrix() {
         ("lockgate:ApplyPolicy", &home),
         ("lockgate:ReadPolicy", &home),
     ] {
-        questions.push((action.to_owned(), action.to_owned(), resource.clone(), ContextFacts::Plain));
+        let least = ContextFacts::least_for(&Action::parse(action).unwrap());
+        questions.push((action.to_owned(), action.to_owned(), resource.clone(), least));
     }
     let assume = ContextFacts::AssumeRole(AssumeRoleFacts {
         session_name: "x".to_owned(),

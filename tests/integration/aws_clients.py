@@ -148,6 +148,14 @@ refused("DeleteConflict", iam.delete_policy, PolicyArn=arn)
 assert [p["PolicyName"] for p in iam.list_policies(Scope="Local", OnlyAttached=True)["Policies"]] == ["listing"]
 iam.detach_user_policy(PolicyArn=arn, UserName="alice")
 iam.detach_role_policy(PolicyArn=arn, RoleName="deployer")
+iam.tag_policy(PolicyArn=arn, Tags=[{"Key": k, "Value": "1"} for k in "abc"])
+iam.tag_policy(PolicyArn=arn, Tags=[{"Key": "c", "Value": "2"}])
+iam.untag_policy(PolicyArn=arn, TagKeys=["b"])
+assert iam.get_policy(PolicyArn=arn)["Policy"]["Tags"] == iam.list_policy_tags(PolicyArn=arn)["Tags"]
+pages = list(iam.get_paginator("list_policy_tags").paginate(PolicyArn=arn, PaginationConfig={"PageSize": 1}))
+assert [page["Tags"] for page in pages] == [[{"Key": "a", "Value": "1"}], [{"Key": "c", "Value": "2"}]], pages
+refused("NoSuchEntity", iam.tag_policy, PolicyArn=arn + "x", Tags=[{"Key": "a", "Value": "1"}])
+refused("LimitExceeded", iam.tag_policy, PolicyArn=arn, Tags=[{"Key": f"k{n}", "Value": ""} for n in range(49)])
 
 # Roles
 role_arn = f"arn:aws:iam::{account}:role/deployer"
@@ -211,6 +219,18 @@ assume(RoleArn=role_arn, RoleSessionName="s5", SerialNumber=serial, TokenCode=co
 refused("AccessDenied", assume, RoleArn=role_arn, RoleSessionName="s5", SerialNumber=serial, TokenCode=code(now))
 own = alices("sts").get_session_token(SerialNumber=serial, TokenCode=code(now + 1))["Credentials"]
 role_of(own)("sts").assume_role(RoleArn=role_arn, RoleSessionName="s6")
+# A clock that is off: neither its codes count, nor those from before one that was taken; then it is found again.
+ahead = now + 40
+of_phone = {"UserName": "alice", "SerialNumber": serial}
+token = alices("sts").get_session_token
+refused("AccessDenied", token, SerialNumber=serial, TokenCode=code(ahead + 2))
+resync = iam.resync_mfa_device
+refused("InvalidAuthenticationCode", resync, AuthenticationCode1=code(ahead + 1), AuthenticationCode2=code(ahead), **of_phone)
+refused("InvalidAuthenticationCode", resync, AuthenticationCode1=code(now - 3), AuthenticationCode2=code(now - 2), **of_phone)
+refused("NoSuchEntity", resync, AuthenticationCode1=code(ahead), AuthenticationCode2=code(ahead + 1), UserName="bob", SerialNumber=serial)
+resync(AuthenticationCode1=code(ahead), AuthenticationCode2=code(ahead + 1), **of_phone)
+refused("AccessDenied", token, SerialNumber=serial, TokenCode=code(ahead + 1))
+token(SerialNumber=serial, TokenCode=code(ahead + 2))
 refused("DeleteConflict", iam.delete_virtual_mfa_device, SerialNumber=serial)
 iam.deactivate_mfa_device(UserName="alice", SerialNumber=serial)
 iam.delete_virtual_mfa_device(SerialNumber=serial)
@@ -242,6 +262,40 @@ assert provider == f"arn:aws:iam::{account}:oidc-provider/issuer.example.com/a"
 assert iam.get_open_id_connect_provider(OpenIDConnectProviderArn=provider)["ClientIDList"] == ["one"]
 assert [p["Arn"] for p in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]] == [provider]
 refused("InvalidInput", iam.create_open_id_connect_provider, Url="https://issuer.example.com/a?b=c")
+of_provider = {"OpenIDConnectProviderArn": provider}
+of_none = {"OpenIDConnectProviderArn": provider + "b"}
+for _ in range(2):
+    iam.add_client_id_to_open_id_connect_provider(ClientID="two", **of_provider)
+assert sorted(iam.get_open_id_connect_provider(**of_provider)["ClientIDList"]) == ["one", "two"]
+for _ in range(2):
+    iam.remove_client_id_from_open_id_connect_provider(ClientID="one", **of_provider)
+assert iam.get_open_id_connect_provider(**of_provider)["ClientIDList"] == ["two"]
+refused("NoSuchEntity", iam.add_client_id_to_open_id_connect_provider, ClientID="two", **of_none)
+refused("NoSuchEntity", iam.remove_client_id_from_open_id_connect_provider, ClientID="two", **of_none)
+refused("ValidationError", iam.add_client_id_to_open_id_connect_provider, ClientID="x" * 256, **of_provider)
+for number in range(99):
+    iam.add_client_id_to_open_id_connect_provider(ClientID=f"client-{number}", **of_provider)
+refused("LimitExceeded", iam.add_client_id_to_open_id_connect_provider, ClientID="one too many", **of_provider)
+prints = ["ab" * 20, "01" * 20]
+iam.update_open_id_connect_provider_thumbprint(ThumbprintList=prints, **of_provider)
+assert iam.get_open_id_connect_provider(**of_provider)["ThumbprintList"] == prints
+refused("ValidationError", iam.update_open_id_connect_provider_thumbprint, ThumbprintList=["xy" * 20], **of_provider)
+refused("NoSuchEntity", iam.update_open_id_connect_provider_thumbprint, ThumbprintList=prints, **of_none)
+iam.tag_open_id_connect_provider(Tags=[{"Key": k, "Value": "1"} for k in "abc"], **of_provider)
+iam.untag_open_id_connect_provider(TagKeys=["b", "none"], **of_provider)
+first = iam.list_open_id_connect_provider_tags(MaxItems=1, **of_provider)
+assert first["Tags"] == [{"Key": "a", "Value": "1"}] and first["IsTruncated"], first
+rest = iam.list_open_id_connect_provider_tags(Marker=first["Marker"], **of_provider)
+assert rest["Tags"] == [{"Key": "c", "Value": "1"}] and not rest["IsTruncated"], rest
+refused("NoSuchEntity", iam.tag_open_id_connect_provider, Tags=[{"Key": "a", "Value": "1"}], **of_none)
+refused("InvalidInput", iam.tag_open_id_connect_provider, Tags=[{"Key": "aws:a", "Value": "1"}], **of_provider)
+# Tags of a provider count for policies.
+tagged = allow("iam:GetOpenIDConnectProvider") | {"Condition": {"StringEquals": {"aws:ResourceTag/c": "1"}}}
+iam.put_user_policy(UserName="alice", PolicyName="tagged", PolicyDocument=document(tagged))
+assert alices("iam").get_open_id_connect_provider(**of_provider)["Url"]
+iam.untag_open_id_connect_provider(TagKeys=["c"], **of_provider)
+refused("AccessDenied", alices("iam").get_open_id_connect_provider, **of_provider)
+iam.delete_user_policy(UserName="alice", PolicyName="tagged")
 iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider)
 refused("NoSuchEntity", iam.get_open_id_connect_provider, OpenIDConnectProviderArn=provider)
 
@@ -302,5 +356,101 @@ iam.delete_user(UserName="bob")
 refused("NoSuchEntity", iam.get_user, UserName="bob")
 # A name is never given again.
 refused("EntityAlreadyExists", iam.create_user, UserName="bob")
+
+# Other names: who it is and what it holds stays, what was begun under the old name is over
+carol = iam.create_user(UserName="carol")["User"]
+iam.create_group(GroupName="team")
+iam.add_user_to_group(GroupName="team", UserName="carol")
+iam.put_group_policy(GroupName="team", PolicyName="p", PolicyDocument=document(allow("iam:ListUsers")))
+iam.put_user_policy(UserName="carol", PolicyName="p", PolicyDocument=document(allow("iam:ListGroups")))
+made = iam.create_access_key(UserName="carol")["AccessKey"]
+carols = session(made["AccessKeyId"], made["SecretAccessKey"])
+begun = role_of(carols("sts").get_session_token()["Credentials"])
+assert begun("sts").get_caller_identity()["Arn"] == carol["Arn"]
+refused("EntityAlreadyExists", iam.update_user, UserName="carol", NewUserName="Alice")
+refused("EntityAlreadyExists", iam.update_user, UserName="carol", NewUserName="bob")
+refused("ValidationError", iam.update_user, UserName="carol", NewPath="/a/")
+refused("NoSuchEntity", iam.update_user, UserName="nobody", NewUserName="somebody")
+iam.update_user(UserName="carol", NewPath="/")
+# Not while somebody's policy speaks of the name, its own included.
+iam.create_role(RoleName="trusting", AssumeRolePolicyDocument=document(trust(carol["Arn"])))
+text = refused("EntityTemporarilyUnmodifiable", iam.update_user, UserName="carol", NewUserName="caroline")
+assert f"{account}/role/trusting/trust#" in text, text
+iam.delete_role(RoleName="trusting")
+iam.put_user_policy(UserName="carol", PolicyName="own", PolicyDocument=document(allow("iam:GetUser", carol["Arn"])))
+text = refused("EntityTemporarilyUnmodifiable", iam.update_user, UserName="carol", NewUserName="caroline")
+assert f"{account}/user/carol" in text, text
+iam.delete_user_policy(UserName="carol", PolicyName="own")
+iam.update_user(UserName="carol", NewUserName="caroline")
+refused("InvalidClientTokenId", begun("sts").get_caller_identity)
+who = carols("sts").get_caller_identity()
+assert who["UserId"] == carol["UserId"] and who["Arn"].endswith(":user/caroline"), who
+assert carols("iam").list_users()["Users"] and carols("iam").list_groups()["Groups"]
+assert [user["UserName"] for user in iam.get_group(GroupName="team")["Users"]] == ["caroline"]
+refused("NoSuchEntity", iam.get_user, UserName="carol")
+refused("EntityAlreadyExists", iam.create_user, UserName="carol")
+refused("EntityAlreadyExists", iam.update_user, UserName="caroline", NewUserName="Carol")
+refused("EntityTemporarilyUnmodifiable", iam.update_group, GroupName="administrators", NewGroupName="roots")
+refused("EntityAlreadyExists", iam.update_group, GroupName="team", NewGroupName="readers")
+refused("NoSuchEntity", iam.update_group, GroupName="nobody", NewGroupName="somebody")
+iam.update_group(GroupName="team", NewGroupName="crew")
+assert [group["GroupName"] for group in iam.list_groups_for_user(UserName="caroline")["Groups"]] == ["crew"]
+assert carols("iam").list_users()["Users"]
+refused("EntityAlreadyExists", iam.create_group, GroupName="team")
+# Who may rename some may not give them any name.
+renames = document(allow("iam:UpdateUser", f"arn:aws:iam::{account}:user/dev-*"))
+iam.put_user_policy(UserName="caroline", PolicyName="p", PolicyDocument=renames)
+iam.create_user(UserName="dev-a")
+carols("iam").update_user(UserName="dev-a", NewUserName="dev-b")
+refused("AccessDenied", carols("iam").update_user, UserName="dev-b", NewUserName="root")
+refused("AccessDenied", carols("iam").update_user, UserName="alice", NewUserName="dev-c")
+
+# What is tagged how
+def tagged(**tags):
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+of_team = allow("iam:CreateUser") | {
+    "Condition": {"StringEquals": {"aws:RequestTag/team": "a"}, "ForAllValues:StringEquals": {"aws:TagKeys": ["team", "note"]}}
+}
+no_team = allow(["iam:TagUser", "iam:UntagUser"]) | {"Condition": {"ForAllValues:StringNotEquals": {"aws:TagKeys": "team"}}}
+iam.put_user_policy(UserName="caroline", PolicyName="p", PolicyDocument=document(of_team, no_team))
+create = carols("iam").create_user
+for tags in ({}, {"team": "b"}, {"team": "a", "other": "x"}, {"note": "x"}):
+    refused("AccessDenied", create, UserName="dan", Tags=tagged(**tags))
+create(UserName="dan", Tags=tagged(team="a", note="x"))
+refused("AccessDenied", carols("iam").tag_user, UserName="dan", Tags=tagged(team="b", other="x"))
+refused("AccessDenied", carols("iam").untag_user, UserName="dan", TagKeys=["note", "team"])
+carols("iam").untag_user(UserName="dan", TagKeys=["note"])
+carols("iam").tag_user(UserName="dan", Tags=tagged(other="x"))
+assert iam.list_user_tags(UserName="dan")["Tags"] == tagged(other="x", team="a")
+someone = f"arn:aws:iam::{account}:user/caroline"
+team = context("aws:RequestTag/team", "a")
+other = {"ContextKeyName": "aws:TagKeys", "ContextKeyValues": ["note", "other"], "ContextKeyType": "stringList"}
+assert simulated(someone, ["iam:CreateUser"]) == ["implicitDeny"]
+assert simulated(someone, ["iam:CreateUser"], ContextEntries=[team]) == ["allowed"]
+assert simulated(someone, ["iam:CreateUser"], ContextEntries=[team, other]) == ["implicitDeny"]
+many = other | {"ContextKeyValues": [f"k{number}" for number in range(51)]}
+refused(
+    "InvalidInput", iam.simulate_principal_policy, PolicySourceArn=someone, ActionNames=["iam:CreateUser"], ContextEntries=[many]
+)
+# The same of roles, policies and providers.
+of_team["Action"] = ["iam:CreateRole", "iam:TagRole", "iam:CreatePolicy", "iam:TagPolicy", "iam:CreateOpenIDConnectProvider", "iam:TagOpenIDConnectProvider"]
+iam.put_user_policy(UserName="caroline", PolicyName="p", PolicyDocument=document(of_team))
+theirs, trusting, url = carols("iam"), document(trust(someone)), "https://other.example.com"
+arn, provider = f"arn:aws:iam::{account}:policy/teams", f"arn:aws:iam::{account}:oidc-provider/other.example.com"
+for call, arguments in (
+    (theirs.create_role, {"RoleName": "teams", "AssumeRolePolicyDocument": trusting}),
+    (theirs.tag_role, {"RoleName": "teams"}),
+    (theirs.create_policy, {"PolicyName": "teams", "PolicyDocument": document(allow("iam:ListUsers"))}),
+    (theirs.tag_policy, {"PolicyArn": arn}),
+    (theirs.create_open_id_connect_provider, {"Url": url, "ClientIDList": ["one"]}),
+    (theirs.tag_open_id_connect_provider, {"OpenIDConnectProviderArn": provider}),
+):
+    refused("AccessDenied", call, Tags=tagged(team="b"), **arguments)
+    refused("AccessDenied", call, Tags=tagged(team="a", other="x"), **arguments)
+    call(Tags=tagged(team="a"), **arguments)
+    # A key that is given twice is refused, and not the one looked at and the other kept.
+    refused("InvalidInput", call, Tags=tagged(team="a") + tagged(team="b"), **arguments)
 
 print("\n".join(sorted(called)))

@@ -61,6 +61,83 @@ fn each_operation_of_sts_and_iam_has_its_effect() {
     assert!(missing.is_empty(), "not driven: {missing:?}");
 }
 
+/// Who finds a leaked session has its access key id, and that is enough to end it on every door; others of the role go on.
+// C3 D8
+#[test]
+fn one_session_is_revoked_by_its_access_key_id() {
+    let Some(bin) = clients() else { return };
+    let host = TestHost::start();
+    host.admin(&["repo", "create", "shop"]);
+    let admin = admin(&host);
+    for role in ["deployer", "second"] {
+        host.admin(&["role", "create", role]);
+    }
+    let policy = r#"@id("deployer-works") permit (principal in Role::"111111111111/deployer", action in Action::"codecommit:Read", resource);
+@id("roles-chain") permit (principal in Account::"111111111111", action == Action::"sts:AssumeRole", resource);"#;
+    let trust = r#"@id("trust-ourselves") permit (principal in Account::"111111111111", action == Action::"sts:AssumeRole", resource);"#;
+    std::fs::create_dir_all(host.path("policies/111111111111/trust")).unwrap();
+    std::fs::write(host.path("policies/111111111111/roles.cedar"), policy).unwrap();
+    std::fs::write(host.path("policies/111111111111/trust/roles.cedar"), trust).unwrap();
+    host.admin(&["policy", "apply"]);
+
+    let (url, ca) = (url(&host), host.path("keys/ca.pem"));
+    let with = |program: &Path, credentials: &serde_json::Value, token: bool| {
+        let mut command = plain(program, &host);
+        let of = |key: &str, file: &str| credentials[key].as_str().or(credentials[file].as_str()).unwrap().to_string();
+        command.env("AWS_ACCESS_KEY_ID", of("AccessKeyId", "accessKeyId"));
+        command.env("AWS_SECRET_ACCESS_KEY", of("SecretAccessKey", "secretAccessKey"));
+        if token {
+            command.env("AWS_SESSION_TOKEN", of("SessionToken", ""));
+        }
+        command.env("AWS_CA_BUNDLE", &ca).env("AWS_ENDPOINT_URL", &url).env("AWS_DEFAULT_REGION", "us-east-1");
+        command
+    };
+    let assume = |from: &serde_json::Value, token: bool, role: &str, name: &str| -> serde_json::Value {
+        let mut command = with(&bin.join("aws"), from, token);
+        command.args(["sts", "assume-role", "--role-session-name", name, "--role-arn"]);
+        let output = command.arg(format!("arn:aws:iam::111111111111:role/{role}")).output().unwrap();
+        assert!(output.status.success(), "{}\n{}", text(&output.stderr), host.log());
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["Credentials"].clone()
+    };
+    let leaked = assume(&admin, false, "deployer", "leaked");
+    let other = assume(&admin, false, "deployer", "other");
+    let chained = assume(&leaked, true, "second", "chained");
+    let own = with(&bin.join("aws"), &admin, false).args(["sts", "get-session-token"]).output().unwrap();
+    let own = serde_json::from_slice::<serde_json::Value>(&own.stdout).unwrap()["Credentials"].clone();
+
+    let who = |credentials: &serde_json::Value| {
+        let output = with(&bin.join("aws"), credentials, true).args(["sts", "get-caller-identity"]).output().unwrap();
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    let endpoint = url.strip_prefix("https://").unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let reads = |credentials: &serde_json::Value| {
+        let mut command = with(Path::new("git"), credentials, true);
+        command.env("PATH", &path).env("CODE_COMMIT_ENDPOINT", endpoint).env("GIT_SSL_CAINFO", &ca);
+        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_CONFIG_NOSYSTEM", "1");
+        command.args(["ls-remote", "codecommit::us-east-1://shop"]).output().unwrap()
+    };
+    for credentials in [&leaked, &other] {
+        assert!(who(credentials).contains("assumed-role/deployer"), "{}", who(credentials));
+        let output = reads(credentials);
+        assert!(output.status.success(), "{}\n{}", text(&output.stderr), host.log());
+    }
+    assert!(who(&chained).contains("assumed-role/second/chained") && who(&own).contains("user/admin"));
+    let id = |credentials: &serde_json::Value| credentials["AccessKeyId"].as_str().unwrap().to_string();
+    let refused = host.try_admin(&["session", "revoke", admin["accessKeyId"].as_str().unwrap()]);
+    assert!(text(&refused.stderr).contains("not the access key id of a session"), "{}", text(&refused.stderr));
+    host.admin(&["session", "revoke", &id(&leaked)]);
+    for credentials in [&leaked, &chained] {
+        assert!(who(credentials).contains("InvalidClientTokenId"), "{}", who(credentials));
+    }
+    assert!(!reads(&leaked).status.success());
+    assert!(who(&other).contains("assumed-role/deployer/other") && reads(&other).status.success());
+    host.admin(&["session", "revoke", &id(&own)]);
+    assert!(who(&own).contains("InvalidClientTokenId"), "{}", who(&own));
+    // The key of long life, with which it was had, goes on.
+    assert!(who(&assume(&admin, false, "deployer", "again")).contains("deployer/again"));
+}
+
 /// A person of one account takes a role of another and works there, with unmodified clients: nobody shares a key.
 // C3
 #[test]
@@ -178,6 +255,13 @@ fn a_role_of_another_account_opens_its_repositories_to_git() {
         command.args(["--endpoint-url", &url, "--region", "us-east-1", "sts", "get-caller-identity"]).output().unwrap()
     };
     assert!(text(&as_kept().stdout).contains("deployer/kept"), "{}", text(&as_kept().stderr));
+    // A time before it began ends nothing, one that is to come is refused.
+    let long_ago = "2026-01-31T00:00:00Z";
+    host.admin(&["--account", "111111111111", "role", "revoke-sessions", "deployer", "--before", long_ago]);
+    assert!(text(&as_kept().stdout).contains("deployer/kept"), "{}", text(&as_kept().stderr));
+    let mut early = vec!["--account", "111111111111", "role", "revoke-sessions", "deployer", "--before"];
+    early.push("2999-01-01T00:00:00Z");
+    assert!(text(&host.try_admin(&early).stderr).contains("still to come"));
     host.admin(&["--account", "111111111111", "role", "revoke-sessions", "deployer"]);
     assert!(text(&as_kept().stderr).contains("InvalidClientTokenId"), "{}", text(&as_kept().stderr));
     // Git's door knows it, too; the client goes on showing the old session until its cache is gone.

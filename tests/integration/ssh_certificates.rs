@@ -142,6 +142,17 @@ fn a_certificate_lets_a_role_in_until_it_is_revoked() {
     let refused = client.refused(&work, &["push", "-q", "origin", "HEAD:refs/heads/main"]);
     assert!(refused.contains("no policy permits it"), "{refused}");
 
+    // The certificate says by what it is revoked.
+    let shown = run(client.plain("ssh-keygen").args(["-L", "-f", "key-cert.pub"]));
+    let key_id = shown.lines().find(|line| line.contains("Key ID")).unwrap();
+    let access_key_id = key_id.split(' ').find(|word| word.starts_with("ASIA")).unwrap().trim_end_matches('"');
+    host.admin(&["session", "revoke", access_key_id]);
+    let refused = client.refused(&work, &["fetch", "-q"]);
+    assert!(refused.contains("Permission denied"), "{refused}");
+    // Another session of the role goes on, until all of them end.
+    let output = client.ssh_cert(&["--role", ROLE]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    client.done(&work, &["fetch", "-q"]);
     host.admin(&["role", "revoke-sessions", "deployer"]);
     let refused = client.refused(&work, &["fetch", "-q"]);
     assert!(refused.contains("Permission denied"), "{refused}");

@@ -4,12 +4,13 @@
 //! does. Nothing is decided or changed here.
 
 use super::super::error::ApiError;
-use super::super::operation::Call;
-use super::super::sts::parse_policy_arn;
+use super::super::operation::{AskedOf, Call};
+use super::super::sts::{Tag, parse_policy_arn};
+use super::users::{MAX_TAGS, with_more_tags};
 use super::{policy_name, principal_name, user_name};
 use crate::names::{PrincipalName, escape_for_people};
 use crate::operations::authority::{named_role, named_user, role_facts, user_facts};
-use crate::policy::{GroupFacts, NamedFacts, NamedKind, ResourceFacts, Tags};
+use crate::policy::{ContextFacts, GroupFacts, NamedFacts, NamedKind, ResourceFacts, Tags};
 
 /// A call that names a user, or means the caller.
 pub(super) trait OfUser {
@@ -29,6 +30,11 @@ pub(super) trait OfRole {
 /// A call that names a managed policy by its ARN.
 pub(super) trait OfPolicy {
     fn asked_policy(&self) -> &str;
+}
+
+/// A call that names an identity provider by its ARN.
+pub(super) trait OfProvider {
+    fn asked_provider(&self) -> &str;
 }
 
 /// Says of inputs in which field they name what they are about.
@@ -61,6 +67,13 @@ macro_rules! asked {
             }
         })+
     };
+    (provider: $($input:ty),+) => {
+        $(impl $crate::api::iam::asked::OfProvider for $input {
+            fn asked_provider(&self) -> &str {
+                &self.arn
+            }
+        })+
+    };
     (policy: $($input:ty),+) => {
         $(impl $crate::api::iam::asked::OfPolicy for $input {
             fn asked_policy(&self) -> &str {
@@ -70,6 +83,23 @@ macro_rules! asked {
     };
 }
 pub(super) use asked;
+
+/// A call that gives tags, besides what it is asked of.
+pub(super) fn with_tags(resource: ResourceFacts, given: &[Tag]) -> Result<AskedOf, ApiError> {
+    let tags = with_more_tags(&Tags::new(), given.to_vec())?;
+    Ok(AskedOf { resource, context: ContextFacts::tagging(tags) })
+}
+
+/// A call that takes tags away.
+pub(super) fn without_tags(resource: ResourceFacts, keys: &[String]) -> Result<AskedOf, ApiError> {
+    // What no tag can be called is not there to be taken away either, and need not be looked at.
+    if keys.len() > MAX_TAGS || keys.iter().any(|key| !(1..=128).contains(&key.chars().count())) {
+        let message = format!("TagKeys: there are up to {MAX_TAGS}, of 1 to 128 characters each");
+        return Err(ApiError::validation(message));
+    }
+    let keys = keys.iter().cloned().collect();
+    Ok(AskedOf { resource, context: ContextFacts::Tagging { tags: Tags::new(), keys } })
+}
 
 /// The caller's account.
 pub(super) fn of_account<I>(call: &Call<'_>, _: &I) -> Result<ResourceFacts, ApiError> {
@@ -95,6 +125,15 @@ pub(super) fn of_role<I: OfRole>(call: &Call<'_>, input: &I) -> Result<ResourceF
 pub(super) fn of_policy<I: OfPolicy>(call: &Call<'_>, input: &I) -> Result<ResourceFacts, ApiError> {
     let name = parse_policy_arn(input.asked_policy(), call.account())?;
     managed_policy(call, name.as_str())
+}
+
+/// The identity provider that the call names.
+pub(super) fn of_provider<I: OfProvider>(call: &Call<'_>, input: &I) -> Result<ResourceFacts, ApiError> {
+    let prefix = format!("arn:aws:iam::{}:oidc-provider/", call.account());
+    match input.asked_provider().strip_prefix(&prefix).filter(|issuer| (1..=255).contains(&issuer.len())) {
+        Some(issuer) => Ok(provider(call, issuer)),
+        None => Err(ApiError::validation(format!("OpenIDConnectProviderArn: `{prefix}HOST` is expected"))),
+    }
 }
 
 pub(super) fn user(call: &Call<'_>, name: &PrincipalName) -> ResourceFacts {

@@ -24,6 +24,7 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
         create,
     )?;
     all.add(iam, "EnableMFADevice", "iam:EnableMFADevice", Write, of_user, enable)?;
+    all.add(iam, "ResyncMFADevice", "iam:ResyncMFADevice", Write, of_user, resync)?;
     all.add(iam, "DeactivateMFADevice", "iam:DeactivateMFADevice", Write, of_user, deactivate)?;
     all.add(
         iam,
@@ -37,7 +38,7 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     all.add(iam, "ListVirtualMFADevices", "iam:ListVirtualMFADevices", Read, of_account, list_virtual)
 }
 
-asked!(user: Enable);
+asked!(user: Codes);
 asked!(maybe user: Named, List);
 
 #[derive(Deserialize)]
@@ -76,18 +77,26 @@ fn create(call: &Call<'_>, input: Create) -> Result<One, ApiError> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Enable {
+struct Codes {
     user_name: String,
     serial_number: String,
     authentication_code1: String,
     authentication_code2: String,
 }
 
-fn enable(call: &Call<'_>, input: Enable) -> Result<Done, ApiError> {
+fn enable(call: &Call<'_>, input: Codes) -> Result<Done, ApiError> {
     let user = find_user(call, Some(&input.user_name))?;
     let codes = [input.authentication_code1.as_str(), input.authentication_code2.as_str()];
     let enabled = call.host.identity().enable_mfa_device(call.account(), &user.name, &input.serial_number, codes);
     call.wait(enabled)?;
+    Ok(Done {})
+}
+
+fn resync(call: &Call<'_>, input: Codes) -> Result<Done, ApiError> {
+    let user = find_user(call, Some(&input.user_name))?;
+    let codes = [input.authentication_code1.as_str(), input.authentication_code2.as_str()];
+    let found = call.host.identity().resync_mfa_device(call.account(), &user.name, &input.serial_number, codes);
+    call.wait(found)?;
     Ok(Done {})
 }
 

@@ -7,11 +7,12 @@ use super::super::error::ApiError;
 use super::super::iam_ids::group_id;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
-use super::asked::{asked, of_account, of_group, of_user};
+use super::asked::{self, asked, of_account, of_group, of_user};
 use super::users::{UserShape, find_user};
 use super::{Done, PageEnd, Paging, check_path, principal_name};
 use crate::identity::Group;
 use crate::operations::authorize::Weight::{Read, Write};
+use crate::operations::renaming::rename_group;
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
@@ -19,12 +20,13 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     all.add(iam, "GetGroup", "iam:GetGroup", Read, of_group, get_group)?;
     all.add(iam, "ListGroups", "iam:ListGroups", Read, of_account, list_groups)?;
     all.add(iam, "DeleteGroup", "iam:DeleteGroup", Write, of_group, delete_group)?;
+    all.add(iam, "UpdateGroup", "iam:UpdateGroup", Write, of_group, update_group)?;
     all.add(iam, "AddUserToGroup", "iam:AddUserToGroup", Write, of_group, add_user)?;
     all.add(iam, "RemoveUserFromGroup", "iam:RemoveUserFromGroup", Write, of_group, remove_user)?;
     all.add(iam, "ListGroupsForUser", "iam:ListGroupsForUser", Read, of_user, list_groups_for_user)
 }
 
-asked!(group: CreateGroup, GetGroup, NamedGroup, Membership);
+asked!(group: UpdateGroup, CreateGroup, GetGroup, NamedGroup, Membership);
 asked!(user: ListGroupsForUser);
 
 #[derive(Serialize)]
@@ -135,6 +137,25 @@ fn delete_group(call: &Call<'_>, input: NamedGroup) -> Result<Done, ApiError> {
         return has("detach all policies");
     }
     call.wait(call.host.identity().delete_group(call.account(), &group.name))?;
+    Ok(Done {})
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UpdateGroup {
+    group_name: String,
+    new_group_name: Option<String>,
+    new_path: Option<String>,
+}
+
+/// As in IAM, who gives another name needs the right on both.
+fn update_group(call: &Call<'_>, input: UpdateGroup) -> Result<Done, ApiError> {
+    check_path(input.new_path.as_deref())?;
+    let group = find_group(call, &input.group_name)?;
+    let Some(new) = input.new_group_name else { return Ok(Done {}) };
+    call.also("iam:UpdateGroup", &asked::group(call, &new)?)?;
+    let new = principal_name("newGroupName", &new)?;
+    call.wait(rename_group(call.host.identity(), call.host.policies(), call.account(), &group.name, &new))?;
     Ok(Done {})
 }
 

@@ -10,7 +10,7 @@ use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
 use super::super::sts::{Tag, parse_policy_arn};
 use super::asked::{self, asked, of_account, of_policy};
-use super::users::{find_user, tags, with_more_tags};
+use super::users::{TagPage, find_user, tags, with_more_tags};
 use super::{Done, PageEnd, Paging, check_path, policy_name, principal_name};
 use crate::identity::{HeldPolicies, Holder, ManagedPolicy, NameKind, PolicyVersion};
 use crate::names::PolicyName;
@@ -25,12 +25,29 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
         "CreatePolicy",
         "iam:CreatePolicy",
         Write,
-        |call, input: &CreatePolicy| asked::managed_policy(call, &input.policy_name),
+        |call, input: &CreatePolicy| asked::with_tags(asked::managed_policy(call, &input.policy_name)?, &input.tags),
         create_policy,
     )?;
     all.add(iam, "GetPolicy", "iam:GetPolicy", Read, of_policy, get_policy)?;
     all.add(iam, "ListPolicies", "iam:ListPolicies", Read, of_account, list_policies)?;
     all.add(iam, "DeletePolicy", "iam:DeletePolicy", Write, of_policy, delete_policy)?;
+    all.add(
+        iam,
+        "TagPolicy",
+        "iam:TagPolicy",
+        Write,
+        |call, input: &TagPolicy| asked::with_tags(of_policy(call, input)?, &input.tags),
+        tag_policy,
+    )?;
+    all.add(
+        iam,
+        "UntagPolicy",
+        "iam:UntagPolicy",
+        Write,
+        |call, input: &UntagPolicy| asked::without_tags(of_policy(call, input)?, &input.tag_keys),
+        untag_policy,
+    )?;
+    all.add(iam, "ListPolicyTags", "iam:ListPolicyTags", Read, of_policy, list_policy_tags)?;
     all.add(iam, "CreatePolicyVersion", "iam:CreatePolicyVersion", Write, of_policy, create_version)?;
     all.add(iam, "GetPolicyVersion", "iam:GetPolicyVersion", Read, of_policy, get_version)?;
     all.add(iam, "ListPolicyVersions", "iam:ListPolicyVersions", Read, of_policy, list_versions)?;
@@ -60,7 +77,7 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     all.add(iam, "DeleteRolePolicy", "iam:DeleteRolePolicy", Write, of_role, delete)
 }
 
-asked!(policy: NamedPolicy, CreateVersion, NamedVersion, ListVersions);
+asked!(policy: NamedPolicy, CreateVersion, NamedVersion, ListVersions, TagPolicy, UntagPolicy);
 
 /// A call about the policies that somebody has; the operation says which of the names it reads.
 trait OfWhom {
@@ -225,6 +242,41 @@ struct NamedPolicy {
 
 fn get_policy(call: &Call<'_>, input: NamedPolicy) -> Result<OnePolicy, ApiError> {
     Ok(OnePolicy { policy: PolicyShape::of(call, &find_policy(call, &input.policy_arn)?) })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagPolicy {
+    policy_arn: String,
+    #[serde(default)]
+    tags: Vec<Tag>,
+}
+
+fn tag_policy(call: &Call<'_>, input: TagPolicy) -> Result<Done, ApiError> {
+    let policy = find_policy(call, &input.policy_arn)?;
+    let tags = with_more_tags(&policy.tags, input.tags)?;
+    call.wait(call.host.identity().set_policy_tags(call.account(), &policy.name, tags))?;
+    Ok(Done {})
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UntagPolicy {
+    policy_arn: String,
+    #[serde(default)]
+    tag_keys: Vec<String>,
+}
+
+fn untag_policy(call: &Call<'_>, input: UntagPolicy) -> Result<Done, ApiError> {
+    let policy = find_policy(call, &input.policy_arn)?;
+    let mut tags = policy.tags.clone();
+    tags.retain(|key, _| !input.tag_keys.contains(key));
+    call.wait(call.host.identity().set_policy_tags(call.account(), &policy.name, tags))?;
+    Ok(Done {})
+}
+
+fn list_policy_tags(call: &Call<'_>, input: ListVersions) -> Result<TagPage, ApiError> {
+    TagPage::of(&find_policy(call, &input.policy_arn)?.tags, &input.paging)
 }
 
 #[derive(Deserialize)]

@@ -9,13 +9,12 @@ use super::super::error::ApiError;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
 use super::super::sts::Tag;
-use super::Done;
-use super::asked::{self, of_account};
-use super::users::{tags, with_more_tags};
-use crate::identity::OidcProvider;
+use super::asked::{self, asked, of_account, of_provider};
+use super::users::{TagPage, tags, with_more_tags};
+use super::{Done, Paging};
+use crate::identity::{OidcProvider, OidcProviderChange};
 use crate::names::escape_for_people;
 use crate::operations::authorize::Weight::{Read, Write};
-use crate::policy::ResourceFacts;
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
@@ -24,21 +23,38 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
         "CreateOpenIDConnectProvider",
         "iam:CreateOpenIDConnectProvider",
         Write,
-        |call, input: &Create| Ok(asked::provider(call, &issuer_of(&input.url)?)),
+        |call, input: &Create| asked::with_tags(asked::provider(call, &issuer_of(&input.url)?), &input.tags),
         create,
     )?;
     all.add(iam, "GetOpenIDConnectProvider", "iam:GetOpenIDConnectProvider", Read, of_provider, get)?;
     all.add(iam, "ListOpenIDConnectProviders", "iam:ListOpenIDConnectProviders", Read, of_account, list)?;
-    all.add(iam, "DeleteOpenIDConnectProvider", "iam:DeleteOpenIDConnectProvider", Write, of_provider, delete)
+    all.add(iam, "DeleteOpenIDConnectProvider", "iam:DeleteOpenIDConnectProvider", Write, of_provider, delete)?;
+    let add = "AddClientIDToOpenIDConnectProvider";
+    all.add(iam, add, "iam:AddClientIDToOpenIDConnectProvider", Write, of_provider, add_client_id)?;
+    let remove = "RemoveClientIDFromOpenIDConnectProvider";
+    all.add(iam, remove, "iam:RemoveClientIDFromOpenIDConnectProvider", Write, of_provider, remove_client_id)?;
+    let thumbprints = "UpdateOpenIDConnectProviderThumbprint";
+    all.add(iam, thumbprints, "iam:UpdateOpenIDConnectProviderThumbprint", Write, of_provider, set_thumbprints)?;
+    all.add(
+        iam,
+        "TagOpenIDConnectProvider",
+        "iam:TagOpenIDConnectProvider",
+        Write,
+        |call, input: &TagProvider| asked::with_tags(of_provider(call, input)?, &input.tags),
+        tag,
+    )?;
+    all.add(
+        iam,
+        "UntagOpenIDConnectProvider",
+        "iam:UntagOpenIDConnectProvider",
+        Write,
+        |call, input: &UntagProvider| asked::without_tags(of_provider(call, input)?, &input.tag_keys),
+        untag,
+    )?;
+    all.add(iam, "ListOpenIDConnectProviderTags", "iam:ListOpenIDConnectProviderTags", Read, of_provider, list_tags)
 }
 
-fn of_provider(call: &Call<'_>, input: &Named) -> Result<ResourceFacts, ApiError> {
-    let prefix = format!("arn:aws:iam::{}:oidc-provider/", call.account());
-    match input.arn.strip_prefix(&prefix).filter(|issuer| (1..=255).contains(&issuer.len())) {
-        Some(issuer) => Ok(asked::provider(call, issuer)),
-        None => Err(ApiError::validation(format!("OpenIDConnectProviderArn: `{prefix}HOST` is expected"))),
-    }
-}
+asked!(provider: Named, ClientId, Thumbprints, TagProvider, UntagProvider, ListTags);
 
 /// `https://HOST[:PORT][/PATH]` without its beginning and a slash at the end; nothing that a URL could hold besides.
 fn issuer_of(url: &str) -> Result<String, ApiError> {
@@ -66,6 +82,21 @@ fn find(call: &Call<'_>, arn: &str) -> Result<OidcProvider, ApiError> {
     })
 }
 
+fn check_client_id(id: &str) -> Result<(), ApiError> {
+    match (1..=255).contains(&id.chars().count()) {
+        true => Ok(()),
+        false => Err(ApiError::validation("ClientID: client ids have 1 to 255 characters")),
+    }
+}
+
+fn check_thumbprints(all: &[String]) -> Result<(), ApiError> {
+    let is_one = |print: &String| print.len() == 40 && print.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match all.len() <= 5 && all.iter().all(is_one) {
+        true => Ok(()),
+        false => Err(ApiError::validation("ThumbprintList: there are up to 5, of 40 hexadecimal digits each")),
+    }
+}
+
 #[derive(Deserialize)]
 struct Create {
     #[serde(rename = "Url")]
@@ -88,12 +119,8 @@ struct Created {
 
 fn create(call: &Call<'_>, input: Create) -> Result<Created, ApiError> {
     let issuer = issuer_of(&input.url)?;
-    if input.client_ids.iter().any(|id| id.is_empty() || id.len() > 255) {
-        return Err(ApiError::validation("ClientIDList: client ids have 1 to 255 characters"));
-    }
-    if input.thumbprints.len() > 5 || input.thumbprints.iter().any(|print| print.len() != 40) {
-        return Err(ApiError::validation("ThumbprintList: there are up to 5, of 40 hexadecimal digits each"));
-    }
+    input.client_ids.iter().try_for_each(|id| check_client_id(id))?;
+    check_thumbprints(&input.thumbprints)?;
     let new_tags = with_more_tags(&BTreeMap::new(), input.tags)?;
     let client_ids: BTreeSet<String> = input.client_ids.into_iter().collect();
     let made =
@@ -157,4 +184,80 @@ fn delete(call: &Call<'_>, input: Named) -> Result<Done, ApiError> {
     let provider = find(call, &input.arn)?;
     call.wait(call.host.identity().delete_oidc_provider(call.account(), &provider.issuer))?;
     Ok(Done {})
+}
+
+fn change(call: &Call<'_>, provider: &OidcProvider, change: OidcProviderChange) -> Result<Done, ApiError> {
+    call.wait(call.host.identity().change_oidc_provider(call.account(), &provider.issuer, change))?;
+    Ok(Done {})
+}
+
+#[derive(Deserialize)]
+struct ClientId {
+    #[serde(rename = "OpenIDConnectProviderArn")]
+    arn: String,
+    #[serde(rename = "ClientID")]
+    client_id: String,
+}
+
+fn add_client_id(call: &Call<'_>, input: ClientId) -> Result<Done, ApiError> {
+    check_client_id(&input.client_id)?;
+    change(call, &find(call, &input.arn)?, OidcProviderChange::AddClientId(input.client_id))
+}
+
+fn remove_client_id(call: &Call<'_>, input: ClientId) -> Result<Done, ApiError> {
+    change(call, &find(call, &input.arn)?, OidcProviderChange::RemoveClientId(input.client_id))
+}
+
+#[derive(Deserialize)]
+struct Thumbprints {
+    #[serde(rename = "OpenIDConnectProviderArn")]
+    arn: String,
+    #[serde(rename = "ThumbprintList", default)]
+    thumbprints: Vec<String>,
+}
+
+fn set_thumbprints(call: &Call<'_>, input: Thumbprints) -> Result<Done, ApiError> {
+    check_thumbprints(&input.thumbprints)?;
+    change(call, &find(call, &input.arn)?, OidcProviderChange::Thumbprints(input.thumbprints))
+}
+
+#[derive(Deserialize)]
+struct TagProvider {
+    #[serde(rename = "OpenIDConnectProviderArn")]
+    arn: String,
+    #[serde(rename = "Tags", default)]
+    tags: Vec<Tag>,
+}
+
+fn tag(call: &Call<'_>, input: TagProvider) -> Result<Done, ApiError> {
+    let provider = find(call, &input.arn)?;
+    let tags = with_more_tags(&provider.tags, input.tags)?;
+    change(call, &provider, OidcProviderChange::Tags(tags))
+}
+
+#[derive(Deserialize)]
+struct UntagProvider {
+    #[serde(rename = "OpenIDConnectProviderArn")]
+    arn: String,
+    #[serde(rename = "TagKeys", default)]
+    tag_keys: Vec<String>,
+}
+
+fn untag(call: &Call<'_>, input: UntagProvider) -> Result<Done, ApiError> {
+    let provider = find(call, &input.arn)?;
+    let mut tags = provider.tags.clone();
+    tags.retain(|key, _| !input.tag_keys.contains(key));
+    change(call, &provider, OidcProviderChange::Tags(tags))
+}
+
+#[derive(Deserialize)]
+struct ListTags {
+    #[serde(rename = "OpenIDConnectProviderArn")]
+    arn: String,
+    #[serde(flatten)]
+    paging: Paging,
+}
+
+fn list_tags(call: &Call<'_>, input: ListTags) -> Result<TagPage, ApiError> {
+    TagPage::of(&find(call, &input.arn)?.tags, &input.paging)
 }

@@ -10,7 +10,7 @@ use super::super::iam_ids::role_id;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
 use super::super::sts::Tag;
-use super::asked::{asked, of_account, of_role};
+use super::asked::{self, asked, of_account, of_role};
 use super::policies::{check_document, encoded};
 use super::users::{Tags, tags, with_more_tags};
 use super::{Done, PageEnd, Paging, check_path, principal_name};
@@ -24,15 +24,36 @@ const MAX_DESCRIPTION: usize = 1000;
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
-    all.add(iam, "CreateRole", "iam:CreateRole", Write, of_role, create_role)?;
+    all.add(
+        iam,
+        "CreateRole",
+        "iam:CreateRole",
+        Write,
+        |call, input: &CreateRole| asked::with_tags(of_role(call, input)?, &input.tags),
+        create_role,
+    )?;
     all.add(iam, "GetRole", "iam:GetRole", Read, of_role, get_role)?;
     all.add(iam, "ListRoles", "iam:ListRoles", Read, of_account, list_roles)?;
     all.add(iam, "UpdateRole", "iam:UpdateRole", Write, of_role, update_role)?;
     all.add(iam, "UpdateRoleDescription", "iam:UpdateRole", Write, of_role, update_description)?;
     all.add(iam, "UpdateAssumeRolePolicy", "iam:UpdateAssumeRolePolicy", Write, of_role, update_trust)?;
     all.add(iam, "DeleteRole", "iam:DeleteRole", Write, of_role, delete_role)?;
-    all.add(iam, "TagRole", "iam:TagRole", Write, of_role, tag_role)?;
-    all.add(iam, "UntagRole", "iam:UntagRole", Write, of_role, untag_role)?;
+    all.add(
+        iam,
+        "TagRole",
+        "iam:TagRole",
+        Write,
+        |call, input: &TagRole| asked::with_tags(of_role(call, input)?, &input.tags),
+        tag_role,
+    )?;
+    all.add(
+        iam,
+        "UntagRole",
+        "iam:UntagRole",
+        Write,
+        |call, input: &UntagRole| asked::without_tags(of_role(call, input)?, &input.tag_keys),
+        untag_role,
+    )?;
     all.add(iam, "ListRoleTags", "iam:ListRoleTags", Read, of_role, list_role_tags)?;
     all.add(iam, "ListInstanceProfilesForRole", "iam:GetRole", Read, of_role, no_instance_profiles)
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::error::ApiError;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
+use super::users::MAX_TAGS;
 use super::{PageEnd, Paging};
 use crate::names::{RefName, escape_for_people};
 use crate::operations::authorize::Weight::Read;
@@ -170,9 +171,19 @@ fn carried(entries: &[ContextEntry]) -> Result<Carried, ApiError> {
     for entry in entries {
         let shown = escape_for_people(entry.context_key_name.as_bytes(), 100);
         let bad = |why: &str| ApiError::client("InvalidInput", 400, format!("ContextEntries: `{shown}` {why}"));
+        if entry.context_key_name.eq_ignore_ascii_case("aws:TagKeys") {
+            carried.tag_keys.extend(entry.context_key_values.iter().cloned());
+            continue;
+        }
         let [value] = entry.context_key_values.as_slice() else {
             return Err(bad("has one value here, no more and no less"));
         };
+        if let Some((prefix, key)) = entry.context_key_name.split_once('/')
+            && prefix.eq_ignore_ascii_case("aws:RequestTag")
+        {
+            carried.request_tags.insert(key.to_owned(), value.clone());
+            continue;
+        }
         match entry.context_key_name.to_ascii_lowercase().as_str() {
             "aws:sourceip" => carried.source_ip = Some(value.parse().map_err(|_| bad("is no address"))?),
             "aws:currenttime" => {
@@ -194,6 +205,10 @@ fn carried(entries: &[ContextEntry]) -> Result<Carried, ApiError> {
                 return Err(bad("is no key that a simulation takes here; what principals and resources have is known"));
             }
         }
+    }
+    if carried.request_tags.len() > MAX_TAGS || carried.tag_keys.len() > MAX_TAGS {
+        let message = format!("ContextEntries: a request has at most {MAX_TAGS} tags");
+        return Err(ApiError::client("InvalidInput", 400, message));
     }
     Ok(carried)
 }

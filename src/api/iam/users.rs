@@ -10,21 +10,45 @@ use super::super::iam_ids::user_id;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
 use super::super::sts::{Tag, tags_of};
-use super::asked::{asked, of_account, of_user};
+use super::asked::{self, asked, of_account, of_user};
 use super::{Done, PageEnd, Paging, check_path, principal_name, user_name};
 use crate::identity::{CredentialKind, User};
 use crate::operations::authorize::Weight::{Read, Write};
+use crate::operations::renaming::rename_user;
 
-const MAX_TAGS: usize = 50;
+/// Most tags of one thing.
+pub(super) const MAX_TAGS: usize = 50;
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
-    all.add(iam, "CreateUser", "iam:CreateUser", Write, of_user, create_user)?;
+    all.add(
+        iam,
+        "CreateUser",
+        "iam:CreateUser",
+        Write,
+        |call, input: &CreateUser| asked::with_tags(of_user(call, input)?, &input.tags),
+        create_user,
+    )?;
     all.add(iam, "GetUser", "iam:GetUser", Read, of_user, get_user)?;
     all.add(iam, "ListUsers", "iam:ListUsers", Read, of_account, list_users)?;
     all.add(iam, "DeleteUser", "iam:DeleteUser", Write, of_user, delete_user)?;
-    all.add(iam, "TagUser", "iam:TagUser", Write, of_user, tag_user)?;
-    all.add(iam, "UntagUser", "iam:UntagUser", Write, of_user, untag_user)?;
+    all.add(iam, "UpdateUser", "iam:UpdateUser", Write, of_user, update_user)?;
+    all.add(
+        iam,
+        "TagUser",
+        "iam:TagUser",
+        Write,
+        |call, input: &TagUser| asked::with_tags(of_user(call, input)?, &input.tags),
+        tag_user,
+    )?;
+    all.add(
+        iam,
+        "UntagUser",
+        "iam:UntagUser",
+        Write,
+        |call, input: &UntagUser| asked::without_tags(of_user(call, input)?, &input.tag_keys),
+        untag_user,
+    )?;
     all.add(iam, "ListUserTags", "iam:ListUserTags", Read, of_user, list_user_tags)?;
     all.add(iam, "GetAccountSummary", "iam:GetAccountSummary", Read, of_account, get_account_summary)?;
     let generate = "iam:GenerateCredentialReport";
@@ -33,7 +57,7 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
 }
 
 asked!(maybe user: MaybeUser);
-asked!(user: CreateUser, NamedUser, TagUser, UntagUser);
+asked!(user: UpdateUser, CreateUser, NamedUser, TagUser, UntagUser);
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -188,6 +212,25 @@ fn delete_user(call: &Call<'_>, input: NamedUser) -> Result<Done, ApiError> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+struct UpdateUser {
+    user_name: String,
+    new_user_name: Option<String>,
+    new_path: Option<String>,
+}
+
+/// As in IAM, who gives another name needs the right on both.
+fn update_user(call: &Call<'_>, input: UpdateUser) -> Result<Done, ApiError> {
+    check_path(input.new_path.as_deref())?;
+    let user = find_user(call, Some(&input.user_name))?;
+    let Some(new) = input.new_user_name else { return Ok(Done {}) };
+    let new = principal_name("newUserName", &new)?;
+    call.also("iam:UpdateUser", &asked::user(call, &new))?;
+    call.wait(rename_user(call.host.identity(), call.host.policies(), call.account(), &user.name, &new))?;
+    Ok(Done {})
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct TagUser {
     user_name: String,
     #[serde(default)]
@@ -227,6 +270,22 @@ pub(super) struct Tags {
 impl Tags {
     pub(super) fn of(map: &BTreeMap<String, String>) -> Tags {
         Tags { tags: tags(map), is_truncated: false }
+    }
+}
+
+/// A part of tags, in the order of their keys.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct TagPage {
+    tags: Vec<Tag>,
+    #[serde(flatten)]
+    end: PageEnd,
+}
+
+impl TagPage {
+    pub(super) fn of(map: &BTreeMap<String, String>, paging: &Paging) -> Result<TagPage, ApiError> {
+        let (tags, end) = paging.page(tags(map).into_iter(), |tag| tag.key.clone())?.split();
+        Ok(TagPage { tags, end })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::*;
+use crate::identity::session::LONGEST_SESSION_SECONDS;
 use crate::names::PolicyName;
 
 // C5: disabled stays disabled, whatever door and whatever credential, also a remembered one.
@@ -63,6 +64,7 @@ async fn a_session_ends_with_its_time_its_role_or_its_user() {
         session_name: name("nightly"),
         source_identity: Some(name("alice")),
         original_user: Some(UserPrincipal::new(&user, None)),
+        chain: Vec::new(),
         on_behalf_of: None,
         tags: Default::default(),
         transitive_tags: Default::default(),
@@ -183,6 +185,7 @@ pub(super) fn role_session(host: &Setting, role: &Role, user: &User) -> SessionP
         session_name: name("nightly"),
         source_identity: Some(name("alice")),
         original_user: Some(UserPrincipal::new(user, None)),
+        chain: Vec::new(),
         on_behalf_of: None,
         tags: [("team".to_string(), "a".to_string())].into(),
         transitive_tags: ["team".to_string()].into(),
@@ -209,7 +212,8 @@ async fn a_token_opens_with_its_own_key_only_and_until_the_session_ends() {
     assert_eq!(key.secret.expose_secret(), made.secret.expose_secret());
 
     // Another's key id, a changed token, a shortened one, something else.
-    let other = identity.issue(&Principal::Session(Box::new(session.clone()))).unwrap();
+    let other = SessionPrincipal { id: uuid::Uuid::from_u128(10), ..session.clone() };
+    let other = identity.issue(&Principal::Session(Box::new(other))).unwrap();
     assert_eq!(identity.temporary_key(&other.access_key_id, &made.token).unwrap_err(), TokenFailure::Invalid);
     for at in [0, 1, 40, made.token.len() / 2, made.token.len() - 2] {
         let mut changed = made.token.clone().into_bytes();
@@ -229,7 +233,7 @@ async fn a_token_opens_with_its_own_key_only_and_until_the_session_ends() {
     // Of a second session, only the first ends when it is revoked.
     let second = SessionPrincipal { id: uuid::Uuid::from_u128(8), ..session.clone() };
     let second = identity.issue(&Principal::Session(Box::new(second))).unwrap();
-    identity.revoke_session(account, session.id, session.expires_ms).await.unwrap();
+    identity.revoke_session(&made.access_key_id).await.unwrap();
     assert_eq!(open().unwrap_err(), TokenFailure::Revoked);
     assert!(!identity.is_active(&Principal::Session(Box::new(session.clone()))));
     assert!(identity.temporary_key(&second.access_key_id, &second.token).is_ok());
@@ -242,6 +246,59 @@ async fn a_token_opens_with_its_own_key_only_and_until_the_session_ends() {
     identity.revoke_user_sessions(account, &name("alice"), NOW_MS + 2).await.unwrap();
     assert!(!identity.is_active(&third));
     assert!(identity.is_active(&Principal::Session(Box::new(later(NOW_MS + 2)))));
+}
+
+// C3 D8
+#[tokio::test]
+async fn a_session_is_revoked_by_its_access_key_id_with_what_began_from_it() {
+    let host = setting().await;
+    let (identity, account) = (&host.identity, &host.account);
+    let user = host.user("alice").await;
+    let role = identity.create_role(account, &name("deploy")).await.unwrap();
+    let session = role_session(&host, &role, &user);
+    let of = |session: &SessionPrincipal| Principal::Session(Box::new(session.clone()));
+    let made = identity.issue(&of(&session)).unwrap();
+    assert_eq!(Some(&made.access_key_id), of(&session).session_access_key_id().as_ref());
+    // A role taken from it, one from that, and one that was taken by itself.
+    let second = SessionPrincipal { id: uuid::Uuid::from_u128(8), chain: vec![session.id], ..session.clone() };
+    let chain = vec![session.id, second.id];
+    let third = SessionPrincipal { id: uuid::Uuid::from_u128(9), chain, ..session.clone() };
+    let other = SessionPrincipal { id: uuid::Uuid::from_u128(10), ..session.clone() };
+    let token = identity.issue(&of(&third)).unwrap();
+    let open = || identity.temporary_key(&token.access_key_id, &token.token).map(|key| key.principal);
+    assert_eq!(open().unwrap(), of(&third), "the chain travels in the token");
+    // Temporary credentials of a user, and a role that was taken with them.
+    let mut user = UserPrincipal::new(&user, None);
+    let issued_ms = NOW_MS;
+    user.session = Some(UserSession { id: uuid::Uuid::from_u128(11), issued_ms, expires_ms: NOW_MS + 1000 });
+    let fourth = SessionPrincipal { original_user: Some(user.clone()), ..other.clone() };
+    let own = identity.issue(&Principal::User(user.clone())).unwrap();
+
+    // The middle one: what lies before it stays.
+    identity.revoke_session(&of(&second).session_access_key_id().unwrap()).await.unwrap();
+    assert!(identity.is_active(&of(&session)) && !identity.is_active(&of(&second)));
+    assert_eq!(open().unwrap_err(), TokenFailure::Revoked);
+    identity.revoke_session(&made.access_key_id).await.unwrap();
+    // Again is fine.
+    identity.revoke_session(&made.access_key_id).await.unwrap();
+    assert!(!identity.is_active(&of(&session)) && identity.is_active(&of(&other)) && identity.is_active(&of(&fourth)));
+    identity.revoke_session(&own.access_key_id).await.unwrap();
+    assert!(!identity.is_active(&Principal::User(user)) && !identity.is_active(&of(&fourth)));
+    assert!(identity.is_active(&of(&other)));
+    // It stays so after a restart, and is forgotten when no session from then can be left.
+    assert!(!host.reopened().await.is_active(&of(&session)));
+    assert_eq!(identity.directory().revoked_sessions().count(), 3);
+    host.clock.advance_ms(i64::from(LONGEST_SESSION_SECONDS) * 1000);
+    identity.revoke_session(&of(&other).session_access_key_id().unwrap()).await.unwrap();
+    assert_eq!(identity.directory().revoked_sessions().count(), 1);
+
+    for wrong in
+        ["", "ASIA", &host.admin.access_key_id, "ASIAaaaaaaaaaaaaaaaa", "ASIAAAAAAAAAAAAAAAAAA", "ASIA\u{1b}[0m"]
+    {
+        let error = identity.revoke_session(wrong).await.unwrap_err();
+        assert!(matches!(error, IdentityError::NotATemporaryKey(_)), "{wrong}: {error}");
+        assert!(!error.to_string().contains('\u{1b}'));
+    }
 }
 
 #[tokio::test]
@@ -297,11 +354,26 @@ async fn one_time_codes_are_taken_once() {
     host.clock.advance_ms(60_000);
     assert!(matches!(identity.check_code(&bob, &serial, &code(step + 2)).await, Err(IdentityError::WrongCode)));
     identity.check_code(&alice, &serial, &code(step + 2)).await.unwrap();
+    // A clock that is off is found again, and kept; codes that were taken, or lie before them, turn nothing back.
+    let resync = async |whose: &str, first: i64, second: i64| {
+        let codes = [code(first), code(second)];
+        identity.resync_mfa_device(account, &name(whose), &serial, [&codes[0], &codes[1]]).await
+    };
+    for (first, second) in [(step + 1, step + 2), (step + 101, step + 100), (step + 100, step + 100)] {
+        assert!(matches!(resync("alice", first, second).await, Err(IdentityError::WrongCode)), "{first} {second}");
+    }
+    assert!(matches!(resync("bob", step + 100, step + 101).await, Err(IdentityError::Unknown { .. })));
+    assert!(identity.check_code(&alice, &serial, &code(step + 102)).await.is_err());
+    resync("alice", step + 100, step + 101).await.unwrap();
+    assert!(matches!(resync("alice", step + 100, step + 101).await, Err(IdentityError::WrongCode)));
+    assert!(identity.check_code(&alice, &serial, &code(step + 101)).await.is_err());
+    host.reopened().await.check_code(&alice, &serial, &code(step + 102)).await.unwrap();
     // Guesses are slowed down: after many, the right one is not taken either.
     for guess in 0..50 {
         let _ = identity.check_code(&alice, &serial, &format!("{guess:06}")).await;
     }
-    assert!(identity.check_code(&alice, &serial, &code(step + 3)).await.is_err());
+    assert!(identity.check_code(&alice, &serial, &code(step + 103)).await.is_err());
+    assert!(resync("alice", step + 103, step + 104).await.is_err());
     identity.deactivate_mfa_device(account, &name("alice"), &serial).await.unwrap();
     assert!(!identity.directory().has_mfa(user.id));
     identity.delete_mfa_device(account, &serial).await.unwrap();

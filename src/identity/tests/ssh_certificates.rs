@@ -63,7 +63,11 @@ async fn a_certificate_is_its_session() {
     let Principal::Session(found) = signed.check(&signed.certificate).unwrap() else { panic!("another principal") };
     // With its policy: what narrows the session narrows it by SSH.
     assert_eq!(*found, signed.session);
-    assert_eq!(signed.certificate.key_id(), "arn:aws:sts::111111111111:assumed-role/deploy/nightly");
+    let (arn, access_key_id) = signed.certificate.key_id().split_once(' ').unwrap();
+    assert_eq!(arn, "arn:aws:sts::111111111111:assumed-role/deploy/nightly");
+    // What the API's credentials of the session are called, so that one command ends both.
+    let made = signed.host.identity.issue(&Principal::Session(found.clone())).unwrap();
+    assert_eq!(access_key_id, made.access_key_id);
     // Another node, and the same after a restart.
     let again = signed.host.reopened().await;
     assert!(again.authenticate_ssh_certificate(&signed.certificate, "git").is_ok());

@@ -63,6 +63,8 @@ pub fn run(
         AdminCommand::User(command) => principals::user(ctx, &account()?, command),
         AdminCommand::Group(command) => principals::group(ctx, &account()?, command),
         AdminCommand::Role(command) => principals::role(ctx, &account()?, command),
+        // An access key id is of the whole server, and does not say of which account.
+        AdminCommand::Session(command) => principals::session(ctx, command),
         AdminCommand::Credential(command) => principals::credential(ctx, &account()?, command),
         AdminCommand::Repo(command) => repo::run(ctx, &account()?, command, progress),
         AdminCommand::Policy(command) => policy::run(ctx, request.account.as_ref(), command),

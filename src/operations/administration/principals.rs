@@ -1,4 +1,4 @@
-//! `lockgate user`, `group`, `role` and `credential`.
+//! `lockgate user`, `group`, `role`, `session` and `credential`.
 
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -6,8 +6,11 @@ use serde_json::json;
 use super::{AdminContext, failed, table, time, wait};
 use crate::identity::CredentialKind;
 use crate::names::{AccountId, PrincipalName};
-use crate::operations::admin::{AdminFailure, AdminReply, CredentialCommand, GroupCommand, RoleCommand, UserCommand};
+use crate::operations::admin::{
+    AdminFailure, AdminReply, CredentialCommand, GroupCommand, RoleCommand, SessionCommand, UserCommand,
+};
 use crate::operations::credential_report;
+use crate::operations::renaming::{rename_group, rename_user};
 use crate::operations::signing_keys::NewSigningKey;
 
 pub(super) fn user(
@@ -40,11 +43,11 @@ pub(super) fn user(
             wait(ctx, ctx.identity.set_user_disabled(account, name, true))?;
             Ok(AdminReply::ok(format!("user {name} is disabled"), json!({"name": name.as_str(), "disabled": true})))
         }
-        UserCommand::RevokeSessions { name } => {
-            // Those of this very millisecond, too.
-            let before_ms = ctx.store.clock().now_ms() + 1;
+        UserCommand::RevokeSessions { name, before_ms: asked } => {
+            let before_ms = sessions_before(ctx, *asked)?;
             wait(ctx, ctx.identity.revoke_user_sessions(account, name, before_ms))?;
-            let text = format!("what user {name} had begun with temporary credentials or roles is over");
+            let text =
+                format!("what user {name} had begun with temporary credentials or roles{} is over", since(*asked));
             Ok(AdminReply::ok(text, json!({"name": name.as_str(), "beforeMs": before_ms})))
         }
         UserCommand::Address { name, addresses } => {
@@ -58,6 +61,14 @@ pub(super) fn user(
         UserCommand::Enable { name } => {
             wait(ctx, ctx.identity.set_user_disabled(account, name, false))?;
             Ok(AdminReply::ok(format!("user {name} is enabled"), json!({"name": name.as_str(), "disabled": false})))
+        }
+        UserCommand::Rename { old, new } => {
+            let renamed = wait(ctx, rename_user(ctx.identity, ctx.policies, account, old, new))?;
+            let text = format!(
+                "user {old} is {} now; sessions from before are over, and {old} is not given again",
+                renamed.name
+            );
+            Ok(AdminReply::ok(text, json!({"name": renamed.name.as_str(), "oldName": old.as_str()})))
         }
         UserCommand::Delete { name } => {
             wait(ctx, ctx.identity.delete_user(account, name))?;
@@ -89,6 +100,11 @@ pub(super) fn group(
             wait(ctx, ctx.identity.remove_from_group(account, group, user))?;
             let text = format!("{user} is no more in {group}");
             Ok(AdminReply::ok(text, json!({"group": group.as_str(), "user": user.as_str()})))
+        }
+        GroupCommand::Rename { old, new } => {
+            let renamed = wait(ctx, rename_group(ctx.identity, ctx.policies, account, old, new))?;
+            let text = format!("group {old} is {} now; {old} is not given again", renamed.name);
+            Ok(AdminReply::ok(text, json!({"name": renamed.name.as_str(), "oldName": old.as_str()})))
         }
         GroupCommand::List => {
             let directory = ctx.identity.directory();
@@ -122,10 +138,10 @@ pub(super) fn role(
             let json: Vec<_> = rows.iter().map(|row| json!({"name": row[0], "arn": row[1]})).collect();
             Ok(AdminReply::ok(table(&["NAME", "ARN"], &rows), json.into()))
         }
-        RoleCommand::RevokeSessions { name } => {
-            let before_ms = ctx.store.clock().now_ms() + 1;
+        RoleCommand::RevokeSessions { name, before_ms: asked } => {
+            let before_ms = sessions_before(ctx, *asked)?;
             wait(ctx, ctx.identity.revoke_role_sessions(account, name, before_ms))?;
-            let text = format!("the sessions of role {name} are over");
+            let text = format!("the sessions of role {name}{} are over", since(*asked));
             Ok(AdminReply::ok(text, json!({"name": name.as_str(), "beforeMs": before_ms})))
         }
         RoleCommand::Delete { name } => {
@@ -138,6 +154,33 @@ pub(super) fn role(
             Ok(AdminReply::ok(text, json!({"name": name.as_str(), "namedBy": named})))
         }
     }
+}
+
+pub(super) fn session(ctx: &AdminContext<'_>, command: &SessionCommand) -> Result<AdminReply, AdminFailure> {
+    let SessionCommand::Revoke { access_key_id } = command;
+    wait(ctx, ctx.identity.revoke_session(access_key_id))?;
+    // The administrator's word is no decision of a policy, and would leave no trace otherwise.
+    tracing::warn!(session.access_key_id = access_key_id, "the session was revoked");
+    let text = format!("session {access_key_id} is over, and so is what began from it");
+    Ok(AdminReply::ok(text, json!({"accessKeyId": access_key_id})))
+}
+
+/// From when on sessions count: from the time that was asked, which is not to come, or from now on.
+fn sessions_before(ctx: &AdminContext<'_>, asked: Option<i64>) -> Result<i64, AdminFailure> {
+    let now_ms = ctx.store.clock().now_ms();
+    match asked {
+        // Those of this very millisecond, too.
+        None => Ok(now_ms + 1),
+        Some(before_ms) if before_ms <= now_ms => Ok(before_ms),
+        Some(_) => Err(AdminFailure::new(
+            "the time of --before is still to come; sessions that have not begun cannot be revoked",
+        )),
+    }
+}
+
+fn since(asked: Option<i64>) -> String {
+    let time = asked.and_then(|before_ms| jiff::Timestamp::from_millisecond(before_ms).ok());
+    time.map(|time| format!(" before {time}")).unwrap_or_default()
 }
 
 pub(super) fn credential(

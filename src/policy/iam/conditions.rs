@@ -11,6 +11,7 @@ use super::expression::{Expression, entity, literal};
 use super::problem::{Why, shown, why};
 use super::value::{Token, like_pattern, plain, tokens, variable_inside};
 use crate::names::{AccountId, PrincipalName};
+use crate::policy::NamedKind;
 
 /// For which requests a condition is translated.
 pub(super) struct Asked<'a> {
@@ -31,6 +32,8 @@ struct Key {
 /// The Cedar expression that holds a key's value, by its type.
 enum Value {
     Text(String),
+    /// Several texts; of those, it is said which set.
+    Texts(String),
     /// The name of a ref, in which `%` stands as `%25`.
     RefName(String),
     Bool(Expression),
@@ -74,11 +77,18 @@ pub(super) fn translate(condition: &Condition, asked: &Asked<'_>) -> Result<Expr
     if let Value::TrueOrNot(is_true) = &value {
         return true_or_not(condition, test, set, if_exists, is_true);
     }
+    if let Value::Texts(held) = &value {
+        let body = of_several(held, test, negated, set, &condition.values, asked)?;
+        return Ok(match set == Some("ForAllValues") || if_exists {
+            false => Expression::all([present, body]),
+            true => Expression::all([present, body.not()]).not(),
+        });
+    }
     let mut tests = Vec::new();
     alternatives(test, &value, &condition.values, asked, negated, &mut tests)?;
     let any = Expression::any(tests);
     let body = if negated { any.not() } else { any };
-    // Each key here has one value at most. Over a missing key, "for any value" is false and "for all values" true,
+    // Each other key here has one value at most. Over a missing key, "for any value" is false and "for all values" true,
     // whatever the operator.
     let when_missing = match set {
         Some("ForAllValues") => true,
@@ -187,15 +197,35 @@ fn key(name: &str, asked: &Asked<'_>) -> Result<Key, Why> {
                     &format!("context.sessionTags.hasTag({tag})"),
                     Value::Text(format!("context.sessionTags.getTag({tag})")),
                 ),
-                _ => Err(why(
-                    "tags that come with a request are known here where a role is taken",
-                    "take `sts:AssumeRole` into a statement of its own",
-                )),
+                class if may_tag(class) => Ok(Key {
+                    present: Expression::all([
+                        Expression::test("context has requestTags"),
+                        Expression::test(format!("context.requestTags.hasTag({tag})")),
+                    ]),
+                    value: Value::Text(format!("context.requestTags.getTag({tag})")),
+                }),
+                Class::Group => absent(),
+                _ => Err(tags_unknown()),
             },
             _ => Err(no_key(name)),
         };
     }
     match folded.as_str() {
+        "aws:tagkeys" => match asked.class {
+            Class::AssumeRole | Class::AssumeRoleWithWebIdentity => Ok(Key {
+                present: Expression::test("context.sessionTagKeys.isEmpty()").not(),
+                value: Value::Texts("context.sessionTagKeys".to_owned()),
+            }),
+            class if may_tag(class) => Ok(Key {
+                present: Expression::all([
+                    Expression::test("context has tagKeys"),
+                    Expression::test("context.tagKeys.isEmpty()").not(),
+                ]),
+                value: Value::Texts("context.tagKeys".to_owned()),
+            }),
+            Class::Group => absent(),
+            _ => Err(tags_unknown()),
+        },
         "aws:username" => when("principal is User", Value::Text("principal.name".to_owned())),
         "aws:sourceip" => when("context.request has sourceIp", Value::Address("context.request.sourceIp".to_owned())),
         "aws:currenttime" => always(Value::Time("context.request.time".to_owned())),
@@ -255,6 +285,57 @@ fn key(name: &str, asked: &Asked<'_>) -> Result<Key, Why> {
             "leave the condition out, or the whole statement where it denies what is not secure",
         )),
         _ => Err(no_key(name)),
+    }
+}
+
+/// Whether actions of the class make or change tags; those of it that do not have no such context.
+fn may_tag(class: Class) -> bool {
+    use NamedKind::{ManagedPolicy, OidcProvider};
+    matches!(class, Class::User | Class::Role | Class::Named(ManagedPolicy | OidcProvider))
+}
+
+fn tags_unknown() -> Why {
+    why(
+        "tags that come with a request are known here where a role is taken, and where users, roles, policies and providers are made or tagged",
+        "take those actions into a statement of their own",
+    )
+}
+
+/// A set of texts against values. What a missing key means is not said here: an empty set counts as one.
+fn of_several(
+    held: &str,
+    test: Test,
+    negated: bool,
+    set: Option<&str>,
+    values: &[String],
+    asked: &Asked<'_>,
+) -> Result<Expression, Why> {
+    if !matches!(test, Test::Equals | Test::Like) {
+        return Err(why(
+            "the operator does not fit what the key holds",
+            "see which operators IAM documents for this key",
+        ));
+    }
+    let mut texts = Vec::new();
+    for given in values {
+        let tokens = tokens(given, test == Test::Like, asked.user_name)?;
+        let text = plain(&tokens).ok_or_else(|| {
+            why("Cedar cannot hold each of several keys against a pattern", "write out the keys that are meant")
+        })?;
+        texts.push(literal(&text));
+    }
+    let texts = texts.join(", ");
+    let any = Expression::test(format!("{held}.containsAny([{texts}])"));
+    let all = Expression::test(format!("[{texts}].containsAll({held})"));
+    match (set, negated) {
+        (Some("ForAllValues"), false) => Ok(all),
+        (Some("ForAllValues"), true) => Ok(any.not()),
+        (Some(_), false) => Ok(any),
+        (Some(_), true) => Ok(all.not()),
+        (None, _) => Err(why(
+            "the key holds several values, and the operator does not say whether one or each of them is meant",
+            "write `ForAnyValue:` or `ForAllValues:` before the operator",
+        )),
     }
 }
 
@@ -554,6 +635,7 @@ const KEYS: &[&str] = &[
     "aws:ResourceTag/KEY",
     "aws:SourceArn",
     "aws:SourceIdentity",
+    "aws:TagKeys",
     "codecommit:References",
     "iam:PassedToService",
     "sts:ExternalId",

@@ -13,7 +13,7 @@ pub(super) struct IamRequest {
     pub(super) resource: String,
     /// Whose principal elements match: the account's number and root, the user, the role, the session; or a service.
     pub(super) principals: Vec<String>,
-    /// Condition keys, in lower case before the first `/`.
+    /// Condition keys, in lower case before the first `/`. Several values, as `aws:tagkeys` has them, stand one a line.
     pub(super) keys: HashMap<String, String>,
 }
 
@@ -101,6 +101,11 @@ fn condition(operator: &str, key: &str, values: &[String], request: &IamRequest)
         };
     };
     let positive = operator.replace("Not", "");
+    if let Some(quantifier) = quantifier.filter(|_| key.eq_ignore_ascii_case("aws:tagkeys")) {
+        let mut each =
+            held.lines().map(|held| values.iter().any(|value| holds(&positive, held, value, request)) != negated);
+        return if quantifier == "ForAllValues" { each.all(|fits| fits) } else { each.any(|fits| fits) };
+    }
     // Several values are alternatives; a negated operator asks for none of them.
     values.iter().any(|value| holds(&positive, held, value, request)) != negated
 }

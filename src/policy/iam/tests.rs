@@ -337,7 +337,7 @@ fn conditions(dice: &mut Dice, trust: bool) -> Value {
             format!("{set}{base}{exists}")
         };
         let dates = ["2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z", "2026-06-01T02:00:00+02:00"];
-        let (operator, key, values) = match dice.roll(if trust { 17 } else { 12 }) {
+        let (operator, key, values) = match dice.roll(if trust { 18 } else { 14 }) {
             0..=2 => (
                 text(dice),
                 "codecommit:References",
@@ -398,13 +398,20 @@ fn conditions(dice: &mut Dice, trust: bool) -> Value {
                 let arns = ["arn:aws:iam::111111111111:user/alice", "arn:aws:iam::111111111111:role/deployer"];
                 (operator.to_owned(), "aws:PrincipalArn", dice.some(&arns))
             }
-            12 => (text(dice), "sts:ExternalId", dice.some(&["one", "o*", "two"])),
-            13 => (text(dice), "issuer.example/x:sub", dice.some(&["repo:acme/shop", "repo:*", "*"])),
-            14 => {
+            // Both kinds of documents draw these.
+            12 => (text(dice), "aws:RequestTag/team", dice.some(&["shop", "s*", "Shop"])),
+            13 => {
+                let operator = dice.pick(&["StringEquals", "StringNotEquals", "StringLike", "StringEqualsIfExists"]);
+                let set = dice.pick(&["ForAnyValue:", "ForAllValues:"]);
+                let key = (format!("{set}{operator}"), "aws:TagKeys", dice.some(&["team", "project", "Team", "*"]));
+                if dice.roll(6) == 0 { ("Null".to_owned(), key.1, vec![dice.pick(&["true", "false"])]) } else { key }
+            }
+            14 => (text(dice), "sts:ExternalId", dice.some(&["one", "o*", "two"])),
+            15 => (text(dice), "issuer.example/x:sub", dice.some(&["repo:acme/shop", "repo:*", "*"])),
+            16 => {
                 let key = dice.pick(&["issuer.example/x:aud", "issuer.example/x:actor", "other.example:sub"]);
                 (text(dice), key, dice.some(&["sts.amazonaws.com", "party", "alice"]))
             }
-            15 => (text(dice), "aws:RequestTag/team", dice.some(&["shop", "s*", "Shop"])),
             _ => (text(dice), "sts:RoleSessionName", dice.some(&["one", "${aws:username}", "alice", "*"])),
         };
         let keys = block.entry(operator).or_insert_with(|| json!({}));
@@ -443,6 +450,9 @@ fn statement(dice: &mut Dice, trust: bool) -> Value {
             "s3:*",
             "dynamodb:*",
             "iam:*AccessKey*",
+            "iam:Tag*",
+            "iam:*ag*",
+            "iam:Create*",
             "iam:SimulatePrincipalPolicy",
             "codepipeline:*",
             "codepipeline:PutApprovalResult",
@@ -656,6 +666,7 @@ fn question(dice: &mut Dice, trust: bool) -> Question {
             let external_id = dice.pick(&[None, Some("one"), Some("two")]).map(str::to_owned).filter(|_| !by_token);
             let session_tags = tags(dice, "team");
             keys.extend(session_tags.iter().map(|(key, value)| (format!("aws:requesttag/{key}"), value.clone())));
+            insert_tag_keys(&mut keys, session_tags.keys());
             keys.insert("sts:rolesessionname".to_owned(), session_name.clone());
             keys.extend(external_id.iter().map(|id| ("sts:externalid".to_owned(), id.clone())));
             let facts = AssumeRoleFacts {
@@ -679,6 +690,17 @@ fn question(dice: &mut Dice, trust: bool) -> Question {
             (ResourceFacts::Role(role_facts), role_arn)
         }
     };
+    if let ContextFacts::Tagging { .. } = ContextFacts::least_for(&action) {
+        let given = tags(dice, "team");
+        context = match action.as_str().contains("Untag") {
+            false => ContextFacts::tagging(given),
+            true => ContextFacts::Tagging { tags: Tags::new(), keys: given.into_keys().collect() },
+        };
+        if let ContextFacts::Tagging { tags, keys: tag_keys } = &context {
+            keys.extend(tags.iter().map(|(key, value)| (format!("aws:requesttag/{key}"), value.clone())));
+            insert_tag_keys(&mut keys, tag_keys.iter());
+        }
+    }
     // How.
     let (time_ms, time) = dice.pick(&[
         (1_767_225_600_000, "2026-01-01T00:00:00Z"),
@@ -697,6 +719,13 @@ fn question(dice: &mut Dice, trust: bool) -> Question {
     let request = RequestFacts { time_ms, source_ip, transport: Transport::Api, mfa };
     let iam = IamRequest { action: action.as_str().to_owned(), resource: iam_resource, principals, keys };
     Question { principal, action, resource, request, context, iam }
+}
+
+fn insert_tag_keys<'a>(keys: &mut HashMap<String, String>, tag_keys: impl Iterator<Item = &'a String>) {
+    let lines: Vec<&str> = tag_keys.map(String::as_str).collect();
+    if !lines.is_empty() {
+        keys.insert("aws:tagkeys".to_owned(), lines.join("\n"));
+    }
 }
 
 /// A thing of that kind, and its ARN.

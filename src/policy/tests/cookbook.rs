@@ -393,19 +393,27 @@ impl Options<'_> {
                 let passed_to = self.text("passed-to").ok_or("`passed-to` is expected")?;
                 Ok(ContextFacts::PassRole { passed_to })
             }
-            _ => Ok(ContextFacts::least_for(action)),
+            _ => match ContextFacts::least_for(action) {
+                ContextFacts::Tagging { .. } => Ok(ContextFacts::tagging(self.tags("request-tags")?)),
+                least => Ok(least),
+            },
         }
     }
 
-    fn assume_role(&mut self) -> Result<AssumeRoleFacts, String> {
+    /// `KEY:VALUE,...`
+    fn tags(&mut self, option: &str) -> Result<Tags, String> {
         let tag = |word: &String| word.split_once(':').map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let tags: Option<Tags> = self.list("session-tags").unwrap_or_default().iter().map(tag).collect();
+        let tags: Option<Tags> = self.list(option).unwrap_or_default().iter().map(tag).collect();
+        tags.ok_or_else(|| format!("tags are `{option}=KEY:VALUE,...`"))
+    }
+
+    fn assume_role(&mut self) -> Result<AssumeRoleFacts, String> {
         Ok(AssumeRoleFacts {
             session_name: self.text("session-name").unwrap_or_else(|| "session-1".to_owned()),
             external_id: self.text("external-id"),
             source_identity: self.text("source-identity"),
             source_arn: self.text("source-arn"),
-            session_tags: tags.ok_or("session tags are `session-tags=KEY:VALUE,...`")?,
+            session_tags: self.tags("session-tags")?,
             transitive_tag_keys: self.list("transitive-tags").unwrap_or_default(),
         })
     }
