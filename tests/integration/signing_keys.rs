@@ -136,5 +136,5 @@ when { resource == principal };
     signed(&alice, &work, &public, "two");
     let said = alice.git_fails(&work, &["push", &alice.https("shop"), "HEAD:main"]);
     assert!(said.contains("main-is-signed"), "{said}");
-    refused(call(&host, &hers, "DeleteSigningKey", &json!({"SigningKeyId": id})), 404, "NoSuchEntity");
+    refused(call(&host, &hers, "DeleteSigningKey", &json!({"SigningKeyId": id})), 400, "NoSuchEntity");
 }
