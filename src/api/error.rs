@@ -111,7 +111,9 @@ impl ApiError {
 impl From<RenameError> for ApiError {
     fn from(error: RenameError) -> ApiError {
         match error {
-            RenameError::Named { .. } => ApiError::client("EntityTemporarilyUnmodifiable", 409, error.to_string()),
+            RenameError::Named { .. } | RenameError::NamedRepository { .. } => {
+                ApiError::client("EntityTemporarilyUnmodifiable", 409, error.to_string())
+            }
             RenameError::Identity(error) => error.into(),
         }
     }

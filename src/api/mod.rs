@@ -8,6 +8,7 @@
 //! asked.
 
 pub mod codec;
+mod codecommit;
 pub mod error;
 mod iam;
 mod iam_ids;
@@ -61,6 +62,7 @@ pub fn operations() -> Result<Operations, operation::NotRegistered> {
     let mut all = Operations::default();
     sts::register(&mut all)?;
     iam::register(&mut all)?;
+    codecommit::register(&mut all)?;
     lockgate::register(&mut all)?;
     Ok(all)
 }

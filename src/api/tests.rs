@@ -13,7 +13,14 @@ fn each_operation_says_what_it_asks() {
     // Whoever adds one here says why it asks nothing, or asks by itself.
     assert_eq!(
         deciding,
-        ["AssumeRole", "AssumeRoleWithWebIdentity", "GetAccessKeyInfo", "GetCallerIdentity", "GetSessionToken"]
+        [
+            "AssumeRole",
+            "AssumeRoleWithWebIdentity",
+            "GetAccessKeyInfo",
+            "GetCallerIdentity",
+            "GetSessionToken",
+            "BatchGetRepositories"
+        ]
     );
     assert!(all.iter().count() > 80);
     for (service, name, operation) in all.iter() {
@@ -50,7 +57,7 @@ fn form(body: &str) -> Request<'static> {
 
 fn codecommit(body: &str) -> Request<'static> {
     let headers =
-        vec![("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "CodeCommit_20150413.ListRepositories")];
+        vec![("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "CodeCommit_20150413.NoSuchOperation")];
     Request { headers, service: "codecommit", ..form(body) }
 }
 
@@ -173,6 +180,11 @@ fn somebody_without_rights_is_refused_by_each_operation() {
     let dan = crate::names::PrincipalName::parse("dan").unwrap();
     let made = host.inside.runtime.block_on(host.inside.host.identity().create_access_key(&account, &dan)).unwrap();
     (host.id, host.secret) = (made.id, secrecy::ExposeSecret::expose_secret(&made.secret).to_owned());
+    {
+        let _inside = host.inside.runtime.enter();
+        let nothing = r#"@id("dan-does-nothing") forbid (principal == User::"111111111111/dan", action, resource);"#;
+        Inside::apply(&host.inside.host, nothing);
+    }
     let before = host.inside.host.identity().directory().counter();
     // One value for everything that some operation needs.
     let names = ["UserName=admin", "GroupName=administrators", "RoleName=r"];
@@ -188,7 +200,11 @@ fn somebody_without_rights_is_refused_by_each_operation() {
         let target = format!("{}.{name}", service.target_prefix().unwrap_or_default());
         if service.protocol() == Protocol::Json11 {
             request.headers = vec![("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
-            request.body = r#"{"PublicKey": "x", "UserName": "admin", "Proof": "x", "SigningKeyId": "x"}"#.to_owned();
+            request.body = r#"{"PublicKey": "x", "UserName": "admin", "Proof": "x", "SigningKeyId": "x",
+                "repositoryName": "shop", "oldName": "shop", "newName": "new", "branchName": "main",
+                "defaultBranchName": "topic", "tags": {"a": "b"}, "tagKeys": ["a"],
+                "resourceArn": "arn:aws:codecommit:us-east-1:111111111111:shop"}"#
+                .to_owned();
         }
         let (status, body) = host.ask(&request);
         let action = operation.action().unwrap().as_str();

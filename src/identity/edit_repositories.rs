@@ -23,6 +23,19 @@ impl Identity {
         name: &RepositoryName,
         default_branch: &RefName,
     ) -> Result<RepositoryRecord, IdentityError> {
+        self.create_repository_with(account, name, default_branch, "", BTreeMap::new()).await
+    }
+
+    /// [`Identity::create_repository`] with a description and tags.
+    pub async fn create_repository_with(
+        &self,
+        account: &AccountId,
+        name: &RepositoryName,
+        default_branch: &RefName,
+        description: &str,
+        tags: BTreeMap<String, String>,
+    ) -> Result<RepositoryRecord, IdentityError> {
+        let now_ms = self.now_ms();
         // Asked before keys are made, and again in the change.
         self.refresh().await?;
         check_free(&self.directory(), account, name)?;
@@ -31,8 +44,10 @@ impl Identity {
             account: account.clone(),
             name: name.clone(),
             default_branch: default_branch.clone(),
-            tags: BTreeMap::new(),
-            created_ms: self.now_ms(),
+            description: description.to_owned(),
+            tags,
+            created_ms: now_ms,
+            modified_ms: now_ms,
         };
         let store = &self.inner.store;
         store.create_repository_keys(account, repository.id.as_bytes())?;
@@ -66,6 +81,7 @@ impl Identity {
                 puts.push(tombstone(&repository, None, now_ms));
             }
             repository.name = new.clone();
+            repository.modified_ms = now_ms;
             puts.push(records::of_repository(&repository));
             Ok((put(puts), repository))
         })
@@ -79,9 +95,43 @@ impl Identity {
         name: &RepositoryName,
         branch: &RefName,
     ) -> Result<RepositoryRecord, IdentityError> {
+        self.change_repository(account, name, |repository| repository.default_branch = branch.clone()).await
+    }
+
+    /// Sets a repository's description; empty for none.
+    pub async fn set_repository_description(
+        &self,
+        account: &AccountId,
+        name: &RepositoryName,
+        description: &str,
+    ) -> Result<RepositoryRecord, IdentityError> {
+        self.change_repository(account, name, |repository| repository.description = description.to_owned()).await
+    }
+
+    /// Sets a repository's tags, all of them.
+    pub async fn set_repository_tags(
+        &self,
+        account: &AccountId,
+        name: &RepositoryName,
+        tags: BTreeMap<String, String>,
+    ) -> Result<RepositoryRecord, IdentityError> {
+        self.change_repository(account, name, |repository| repository.tags.clone_from(&tags)).await
+    }
+
+    async fn change_repository(
+        &self,
+        account: &AccountId,
+        name: &RepositoryName,
+        change: impl Fn(&mut RepositoryRecord) + Send + Sync,
+    ) -> Result<RepositoryRecord, IdentityError> {
+        let now_ms = self.now_ms();
         self.change(|directory| {
-            let mut repository = find_repository(directory, account, name)?.clone();
-            repository.default_branch = branch.clone();
+            let before = find_repository(directory, account, name)?;
+            let mut repository = before.clone();
+            change(&mut repository);
+            if repository != *before {
+                repository.modified_ms = now_ms;
+            }
             Ok((put(vec![records::of_repository(&repository)]), repository))
         })
         .await

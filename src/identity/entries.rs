@@ -223,10 +223,14 @@ pub struct RepositoryRecord {
     pub name: RepositoryName,
     /// The branch that `HEAD` names.
     pub default_branch: RefName,
+    /// What it is for, in its owner's words; empty for none.
+    pub description: String,
     /// Tags, for policies.
     pub tags: BTreeMap<String, String>,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_ms: i64,
+    /// When its name, description, default branch or tags were changed last, in milliseconds since the Unix epoch.
+    pub modified_ms: i64,
 }
 
 impl RepositoryRecord {

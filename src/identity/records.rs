@@ -208,8 +208,10 @@ pub(super) fn read(record: &Record) -> Result<Entry, IdentityError> {
                 account: account_id(&body.account)?,
                 name: RepositoryName::parse(&body.name).map_err(invalid)?,
                 default_branch: RefName::parse(&branch).map_err(invalid)?,
+                description: body.description,
                 tags: body.tags,
                 created_ms: body.created_ms,
+                modified_ms: body.modified_ms.unwrap_or(body.created_ms),
             })
         }
         "credential" => {
@@ -345,8 +347,10 @@ pub(super) fn of_repository(repository: &RepositoryRecord) -> Record {
         account: repository.account.to_string(),
         name: repository.name.to_string(),
         default_branch: BASE64.encode(repository.default_branch.as_bytes()),
+        description: repository.description.clone(),
         tags: repository.tags.clone(),
         created_ms: repository.created_ms,
+        modified_ms: Some(repository.modified_ms),
     };
     record("repository", repository.id, format!("{}/{}", repository.account, repository.name.folded()), &body)
 }
@@ -543,8 +547,14 @@ struct RepositoryBody {
     name: String,
     /// Base64, since ref names are bytes.
     default_branch: String,
+    /// Older records have none.
+    #[serde(default)]
+    description: String,
     tags: BTreeMap<String, String>,
     created_ms: i64,
+    /// Older records have none.
+    #[serde(default)]
+    modified_ms: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::identity::{AdminCredentials, Identity, LoginFailure, Principal, RepositoryRecord};
+use crate::identity::{AdminCredentials, Directory, Identity, LoginFailure, Principal, RepositoryRecord};
 use crate::jobs::{Upkeep, sweep_hourly};
 use crate::names::AccountId;
 use crate::oidc::ProviderKeys;
@@ -199,6 +199,29 @@ impl Lockgate {
         repository.keys().check()?;
         self.upkeep.look_at(&repository);
         Ok(repository)
+    }
+
+    /// Of these repositories, those that `ctx` may know of. Not recorded one by one: what is asked is the list.
+    pub fn known_repositories<'a>(
+        &self,
+        ctx: &OpContext,
+        directory: &Directory,
+        records: Vec<&'a RepositoryRecord>,
+    ) -> Vec<&'a RepositoryRecord> {
+        let policies = self.policies.with(directory, &self.settings.region);
+        let now_ms = self.store.clock().now_ms();
+        let may_know = |record: &&RepositoryRecord| {
+            decide_repository(&policies, directory, ctx, &Action::get_repository(), record, now_ms).allowed
+        };
+        records.into_iter().filter(may_know).collect()
+    }
+
+    /// Where this server is cloned from, over HTTPS and over SSH: what it said when it was ready.
+    pub fn urls(&self) -> (String, String) {
+        match self.listening.get() {
+            Some(listening) => (listening.https_url.clone(), listening.ssh_url.clone()),
+            None => ("https://HOST".to_owned(), "ssh://git@HOST".to_owned()),
+        }
     }
 
     /// Lets go of what is held in memory of a repository, as soon as nobody uses it.

@@ -31,6 +31,7 @@ pub mod lockgate;
 pub mod policies;
 mod policy_watch;
 pub mod renaming;
+pub mod repositories;
 pub mod service_roles;
 pub mod sessions;
 pub mod signed_passwords;

@@ -1,12 +1,12 @@
-//! Giving a user or a group another name.
+//! Giving a user, a group or a repository another name.
 //!
 //! Policies speak of names. One that names the old name would speak of nobody from then on, so that what it forbids could be done;
 //! one that names the new name already would speak of somebody whom nobody had in mind. Therefore neither may be (attack checklist
 //! D7, D9). What is attached to whoever is renamed goes along, and counts only where it spells the name out.
 
 use super::policies::{Policies, held_documents};
-use crate::identity::{Directory, Group, HeldPolicies, Identity, IdentityError, User};
-use crate::names::{AccountId, PrincipalName};
+use crate::identity::{Directory, Group, HeldPolicies, Identity, IdentityError, RepositoryRecord, User};
+use crate::names::{AccountId, PrincipalName, RepositoryName};
 use crate::policy::AttachedTo;
 
 /// Why a name stays.
@@ -19,6 +19,16 @@ pub enum RenameError {
         old: PrincipalName,
         /// The name that it was to get.
         new: PrincipalName,
+        /// The policies' ids, sorted.
+        policies: Vec<String>,
+    },
+    /// Policies are in the way of a repository's new name.
+    #[error("policies name `{old}` or `{new}`: {}; change them first, or they would speak about another repository", .policies.join(", "))]
+    NamedRepository {
+        /// The name that it has.
+        old: String,
+        /// The name that it was to get.
+        new: String,
         /// The policies' ids, sorted.
         policies: Vec<String>,
     },
@@ -57,6 +67,34 @@ pub async fn rename_group(
         rename.check(&directory, policies, identity.region(), AttachedTo::Group)?;
     }
     Ok(identity.rename_group(account, old, new).await?)
+}
+
+/// Gives a repository another name, unless policies name it.
+pub async fn rename_repository(
+    identity: &Identity,
+    policies: &Policies,
+    account: &AccountId,
+    old: &RepositoryName,
+    new: &RepositoryName,
+) -> Result<RepositoryRecord, RenameError> {
+    let directory = identity.directory();
+    if let Some(record) = directory.repository(account, old) {
+        let entities = [&record.name, new].map(|name| format!("{account}/{name}"));
+        let mut named = policies.with(&directory, identity.region()).naming(&|kind, id| {
+            let is_below = |named: &String| id.strip_prefix(named.as_str()).is_some_and(|rest| rest.starts_with('/'));
+            match kind {
+                "Repository" => entities.iter().any(|named| named == id),
+                "Ref" | "Path" => entities.iter().any(is_below),
+                _ => false,
+            }
+        });
+        named.sort();
+        if !named.is_empty() {
+            let (old, new) = (record.name.to_string(), new.to_string());
+            return Err(RenameError::NamedRepository { old, new, policies: named });
+        }
+    }
+    Ok(identity.rename_repository(account, old, new).await?)
 }
 
 struct Rename<'a> {

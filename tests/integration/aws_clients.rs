@@ -51,10 +51,10 @@ fn each_operation_of_sts_and_iam_has_its_effect() {
     assert!(output.status.success(), "{}{}\n{}", text(&output.stdout), text(&output.stderr), host.log());
     let called: BTreeSet<String> = text(&output.stdout).lines().map(str::to_string).collect();
     let all = lockgate::api::operations().unwrap();
-    // What is no service of AWS has no model there; `ssh_certificates` drives it.
+    // The others have tests of their own.
     let missing: Vec<String> = all
         .iter()
-        .filter(|(service, ..)| service.signing_name() != "lockgate")
+        .filter(|(service, ..)| ["sts", "iam"].contains(&service.signing_name()))
         .map(|(service, name, _)| format!("{}:{name}", service.signing_name()))
         .filter(|name| !called.contains(name))
         .collect();

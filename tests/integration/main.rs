@@ -2,6 +2,7 @@
 
 mod aws_clients;
 mod clone_and_push;
+mod codecommit;
 mod first_start;
 mod import_and_fsck;
 mod keys;

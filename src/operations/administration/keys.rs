@@ -91,8 +91,8 @@ fn rotate_account(ctx: &AdminContext<'_>, account: &AccountId) -> Result<AdminRe
     let epoch = ctx.store.keyring().rotate_account(account, &repositories).map_err(|error| failed(&error))?;
     tracing::warn!(%account, epoch, "rotated the key of an account");
     let text = format!(
-        "the key of account {account} is a new one, of epoch {epoch}; {} repositories' keys are under it, and the old \
-         one is destroyed",
+        "the key of account {account} is a new one, of epoch {epoch}; the keys of its repositories ({}) are under it, \
+         and the old one is destroyed",
         repositories.len()
     );
     Ok(AdminReply::ok(text, json!({"key": "account", "account": account.as_str(), "epoch": epoch})))

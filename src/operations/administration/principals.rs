@@ -299,7 +299,7 @@ pub(super) fn named_by_policies(ctx: &AdminContext<'_>, entities: &[(&str, Strin
             let is_below = || id.strip_prefix(named.as_str()).is_some_and(|rest| rest.starts_with('/'));
             match (*named_kind, kind) {
                 (a, b) if a == b => id == named,
-                ("Repository", "Ref" | "Path") | ("Role", "Session") => is_below(),
+                ("Role", "Session") => is_below(),
                 _ => false,
             }
         })

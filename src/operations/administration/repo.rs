@@ -2,13 +2,12 @@
 
 use serde_json::json;
 
-use super::principals::named_by_policies;
 use super::{AdminContext, failed, table, time, wait};
 use crate::identity::RepositoryRecord;
 use crate::names::{AccountId, RefName, RepositoryName};
 use crate::operations::admin::{AdminFailure, AdminReply, RepoCommand};
-use crate::repository::handle::{PublishWith, RepositoryError};
-use crate::repository::log::LogEntry;
+use crate::operations::renaming::rename_repository;
+use crate::operations::repositories::point_head;
 
 pub(super) fn run(
     ctx: &AdminContext<'_>,
@@ -34,16 +33,7 @@ pub(super) fn run(
         }
         RepoCommand::Rename { old, new } => {
             let record = find(ctx, account, old)?;
-            let entities = [&record.name, new].map(|name| ("Repository", format!("{account}/{name}")));
-            let named = named_by_policies(ctx, &entities);
-            if !named.is_empty() {
-                return Err(AdminFailure::new(format!(
-                    "policies name `{}` or `{new}`: {}; change them first, or they would speak about another repository",
-                    record.name,
-                    named.join(", ")
-                )));
-            }
-            let renamed = wait(ctx, ctx.identity.rename_repository(account, old, new))?;
+            let renamed = wait(ctx, rename_repository(ctx.identity, ctx.policies, account, old, new))?;
             Ok(AdminReply::ok(
                 format!("{} is {new} now; {} is not given again", record.name, record.name),
                 shown(&renamed),
@@ -53,16 +43,7 @@ pub(super) fn run(
             let record = find(ctx, account, name)?;
             let to = branch(to)?;
             let repository = (ctx.open_repository)(&record).map_err(|error| failed(&error))?;
-            let snapshot = repository
-                .publish(&mut |snapshot| -> Result<_, RepositoryError> {
-                    if snapshot.refs.head == to {
-                        return Ok(None);
-                    }
-                    let mut entry = LogEntry::new(ctx.store.clock().now_ms(), "administrator".into());
-                    entry.head = Some(to.clone());
-                    Ok(Some((entry, PublishWith::default())))
-                })
-                .map_err(|error| failed(&error))?;
+            let snapshot = point_head(&repository, &to, "administrator").map_err(|error| failed(&error))?;
             let record = wait(ctx, ctx.identity.set_default_branch(account, name, &to))?;
             let mut text = format!("HEAD of {} is {to}", record.name);
             if snapshot.refs.get(&to).is_none() {

@@ -1,0 +1,165 @@
+"""Drives operations of CodeCommit through boto3, holds each answer against botocore's own model, and looks for effects through Git.
+
+Prints the operations that were called, one a line, for the test that runs this.
+"""
+
+import json, os, subprocess, sys
+
+import boto3, botocore.exceptions
+from botocore.config import Config
+
+endpoint, ca, account, key, secret, git_url, folder = sys.argv[1:8]
+other_key, other_secret = sys.argv[8:10]
+called = set()
+
+
+def matches(shape, value, at):
+    """Whether a raw answer has the model's types, and no member that the model does not have."""
+    kind = shape.type_name
+    if kind == "structure":
+        assert isinstance(value, dict), f"{at} is no structure: {value!r}"
+        for name in shape.required_members:
+            assert name in value, f"{at} lacks {name}"
+        for name, member in value.items():
+            assert name in shape.members, f"{at} has {name}, which the model does not know"
+            matches(shape.members[name], member, f"{at}.{name}")
+    elif kind == "list":
+        assert isinstance(value, list), f"{at} is no list: {value!r}"
+        for member in value:
+            matches(shape.member, member, f"{at}[]")
+    elif kind == "map":
+        for member in value.values():
+            matches(shape.value, member, f"{at}{{}}")
+    else:
+        types = {"string": str, "blob": str, "boolean": bool, "timestamp": (int, float), "integer": int, "long": int}
+        assert isinstance(value, types[kind]), f"{at} is no {kind}: {value!r}"
+
+
+def hold(operation_model, response_dict, **_):
+    called.add(f"codecommit:{operation_model.name}")
+    if response_dict["status_code"] == 200:
+        body = json.loads(response_dict["body"] or b"{}")
+        if operation_model.output_shape is None:
+            assert body == {}, body
+        else:
+            matches(operation_model.output_shape, body, operation_model.name)
+
+
+def client(key, secret):
+    made = boto3.session.Session(key, secret, region_name="us-east-1")
+    made = made.client("codecommit", endpoint_url=endpoint, verify=ca, config=Config(retries={"max_attempts": 0}))
+    made.meta.events.register("before-parse.codecommit.*", hold)
+    return made
+
+
+def refused(code, call, **arguments):
+    try:
+        call(**arguments)
+    except botocore.exceptions.ClientError as error:
+        assert error.response["Error"]["Code"] == code, error
+        return str(error)
+    raise AssertionError(f"{call} was not refused")
+
+
+def git(*arguments, fails=False):
+    run = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+    assert (run.returncode != 0) == fails, f"{arguments}: {run.stdout}{run.stderr}"
+    return run.stdout + run.stderr
+
+
+admin = client(key, secret)
+names = lambda **arguments: [pair["repositoryName"] for pair in admin.list_repositories(**arguments)["repositories"]]
+
+# Making and finding
+assert names() == []
+made = admin.create_repository(repositoryName="shop", repositoryDescription="wares", tags={"team": "a", "tier": "1"})
+shop = made["repositoryMetadata"]
+arn = f"arn:aws:codecommit:us-east-1:{account}:shop"
+assert shop["Arn"] == arn and shop["accountId"] == account and shop["repositoryDescription"] == "wares", shop
+assert "defaultBranch" not in shop and shop["creationDate"] == shop["lastModifiedDate"], shop
+assert shop["cloneUrlHttp"] == f"{endpoint}/v1/repos/shop" and shop["cloneUrlSsh"].endswith("/v1/repos/shop"), shop
+refused("RepositoryNameExistsException", admin.create_repository, repositoryName="SHOP")
+refused("InvalidRepositoryNameException", admin.create_repository, repositoryName="shop.git")
+refused("TooManyTagsException", admin.create_repository, repositoryName="x", tags={str(n): "" for n in range(51)})
+refused("InvalidSystemTagUsageException", admin.create_repository, repositoryName="x", tags={"aws:x": ""})
+refused("EncryptionKeyInvalidIdException", admin.create_repository, repositoryName="x", kmsKeyId="alias/other")
+admin.create_repository(repositoryName="api")
+admin.create_repository(repositoryName="tools")
+assert names() == ["api", "shop", "tools"]
+assert names(order="descending") == ["tools", "shop", "api"]
+assert names(sortBy="lastModifiedDate") == ["shop", "api", "tools"]
+refused("InvalidSortByException", admin.list_repositories, sortBy="size")
+refused("InvalidOrderException", admin.list_repositories, order="random")
+refused("InvalidContinuationTokenException", admin.list_repositories, nextToken="x")
+refused("RepositoryDoesNotExistException", admin.get_repository, repositoryName="nope")
+found = admin.batch_get_repositories(repositoryNames=["shop", "nope", "api"])
+assert [one["repositoryName"] for one in found["repositories"]] == ["shop", "api"], found
+assert found["repositoriesNotFound"] == ["nope"] and found["errors"] == [], found
+refused("RepositoryNamesRequiredException", admin.batch_get_repositories, repositoryNames=[])
+refused("MaximumRepositoryNamesExceededException", admin.batch_get_repositories, repositoryNames=["x"] * 101)
+
+# Branches, which Git makes
+assert admin.list_branches(repositoryName="shop")["branches"] == []
+refused("BranchDoesNotExistException", admin.get_branch, repositoryName="shop", branchName="main")
+git("init", "-q", "-b", "main", "work")
+git("-C", "work", "commit", "-q", "--allow-empty", "-m", "first")
+git("-C", "work", "push", "-q", git_url + "shop", "HEAD:refs/heads/main", "HEAD:refs/heads/topic/1")
+tip = git("-C", "work", "rev-parse", "HEAD").strip()
+assert admin.get_branch(repositoryName="shop", branchName="main")["branch"] == {"branchName": "main", "commitId": tip}
+assert admin.list_branches(repositoryName="shop")["branches"] == ["main", "topic/1"]
+git("-C", "work", "push", "-q", git_url + "shop", *[f"HEAD:refs/heads/z/{n:04}" for n in range(1000)])
+pages = list(admin.get_paginator("list_branches").paginate(repositoryName="shop"))
+assert [len(page["branches"]) for page in pages] == [1000, 2], pages
+assert pages[1]["branches"] == ["z/0998", "z/0999"]
+refused("InvalidBranchNameException", admin.get_branch, repositoryName="shop", branchName="a..b")
+assert admin.get_repository(repositoryName="shop")["repositoryMetadata"]["defaultBranch"] == "main"
+refused("BranchDoesNotExistException", admin.update_default_branch, repositoryName="shop", defaultBranchName="nope")
+admin.update_default_branch(repositoryName="shop", defaultBranchName="topic/1")
+assert admin.get_repository(repositoryName="shop")["repositoryMetadata"]["defaultBranch"] == "topic/1"
+assert "ref: refs/heads/topic/1\tHEAD" in git("ls-remote", "--symref", git_url + "shop", "HEAD")
+
+# Names, descriptions, tags
+admin.update_repository_description(repositoryName="shop", repositoryDescription="goods")
+changed = admin.get_repository(repositoryName="shop")["repositoryMetadata"]
+assert changed["repositoryDescription"] == "goods" and changed["lastModifiedDate"] >= shop["lastModifiedDate"]
+refused("InvalidRepositoryDescriptionException", admin.update_repository_description, repositoryName="shop", repositoryDescription="x" * 1001)
+admin.update_repository_description(repositoryName="shop", repositoryDescription="")
+assert "repositoryDescription" not in admin.get_repository(repositoryName="shop")["repositoryMetadata"]
+admin.tag_resource(resourceArn=arn, tags={"tier": "2", "x": "y"})
+admin.untag_resource(resourceArn=arn, tagKeys=["x", "none"])
+assert admin.list_tags_for_resource(resourceArn=arn)["tags"] == {"team": "a", "tier": "2"}
+refused("InvalidResourceArnException", admin.list_tags_for_resource, resourceArn=arn.replace(account, "222222222222"))
+admin.update_repository_name(oldName="shop", newName="store")
+assert admin.get_repository(repositoryName="store")["repositoryMetadata"]["repositoryId"] == shop["repositoryId"]
+assert tip in git("ls-remote", git_url + "store", "main")
+assert "not found" in git("ls-remote", git_url + "shop", fails=True)
+refused("RepositoryDoesNotExistException", admin.update_repository_name, oldName="shop", newName="other")
+refused("RepositoryNameExistsException", admin.update_repository_name, oldName="api", newName="shop")
+
+# Whoever may not know of a repository does not see it, and may not change what may be seen
+other = client(other_key, other_secret)
+assert [pair["repositoryName"] for pair in other.list_repositories()["repositories"]] == ["store", "tools"]
+refused("AccessDeniedException", other.get_repository, repositoryName="api")
+refused("AccessDeniedException", other.batch_get_repositories, repositoryNames=["store", "api"])
+for call, arguments in [
+    (other.create_repository, {"repositoryName": "new"}),
+    (other.delete_repository, {"repositoryName": "store"}),
+    (other.update_repository_name, {"oldName": "store", "newName": "mine"}),
+    (other.update_repository_description, {"repositoryName": "store", "repositoryDescription": "mine"}),
+    (other.update_default_branch, {"repositoryName": "store", "defaultBranchName": "main"}),
+    (other.tag_resource, {"resourceArn": arn.replace("shop", "store"), "tags": {"a": "b"}}),
+    (other.untag_resource, {"resourceArn": arn.replace("shop", "store"), "tagKeys": ["team"]}),
+]:
+    refused("AccessDeniedException", call, **arguments)
+store = admin.get_repository(repositoryName="store")["repositoryMetadata"]
+assert store["defaultBranch"] == "topic/1" and "repositoryDescription" not in store, store
+assert admin.list_tags_for_resource(resourceArn=store["Arn"])["tags"] == {"team": "a", "tier": "2"}
+
+# Gone
+assert admin.delete_repository(repositoryName="store")["repositoryId"] == shop["repositoryId"]
+assert "repositoryId" not in admin.delete_repository(repositoryName="store")
+assert names() == ["api", "tools"]
+assert "not found" in git("ls-remote", git_url + "store", fails=True)
+refused("RepositoryNameExistsException", admin.create_repository, repositoryName="store")
+
+print("\n".join(sorted(called)))

@@ -1,0 +1,57 @@
+//! CodeCommit's operations, by AWS's own clients.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::aws_clients::{admin, clients, plain, url};
+use crate::support::{TestHost, text};
+
+// D4 D11
+#[test]
+fn each_operation_of_codecommit_has_its_effect() {
+    let Some(bin) = clients() else { return };
+    let host = TestHost::start();
+    let admin = admin(&host);
+    let of = |key: &str| admin[key].as_str().unwrap();
+    host.admin(&["user", "create", "eve", "--group", "developers"]);
+    let policy = r#"@id("api-is-hidden") forbid (principal == User::"111111111111/eve", action, resource)
+when { resource is Repository && resource.name == "api" };"#;
+    std::fs::write(host.path("policies/111111111111/hidden.cedar"), policy).unwrap();
+    host.admin(&["policy", "apply"]);
+    let other = host.admin(&["--output", "json", "credential", "access-key", "create", "eve"]);
+    let other: serde_json::Value = serde_json::from_str(&other).unwrap();
+    let endpoint = url(&host);
+    let git_url = endpoint.replace("https://", &format!("https://{}:{}@", of("gitUserName"), of("gitPassword")));
+    let folder = host.path("");
+    let output = plain(&bin.join("python3"), &host)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/codecommit.py"))
+        .args([&endpoint, host.path("keys/ca.pem").to_str().unwrap()])
+        .args([of("account"), of("accessKeyId"), of("secretAccessKey")])
+        .args([&format!("{git_url}/v1/repos/"), folder.to_str().unwrap()])
+        .args([other["accessKeyId"].as_str().unwrap(), other["secretAccessKey"].as_str().unwrap()])
+        .envs([("GIT_SSL_CAINFO", host.path("keys/ca.pem").to_str().unwrap()), ("GIT_CONFIG_NOSYSTEM", "1")])
+        .envs([("GIT_AUTHOR_NAME", "A"), ("GIT_AUTHOR_EMAIL", "a@example.com"), ("GIT_TERMINAL_PROMPT", "0")])
+        .envs([("GIT_COMMITTER_NAME", "A"), ("GIT_COMMITTER_EMAIL", "a@example.com")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}{}\n{}", text(&output.stdout), text(&output.stderr), host.log());
+    let called: BTreeSet<String> = text(&output.stdout).lines().map(str::to_string).collect();
+    let all = lockgate::api::operations().unwrap();
+    let missing: Vec<String> = all
+        .iter()
+        .filter(|(service, ..)| service.signing_name() == "codecommit")
+        .map(|(_, name, _)| format!("codecommit:{name}"))
+        .filter(|name| !called.contains(name))
+        .collect();
+    assert!(missing.is_empty(), "not driven: {missing:?}");
+
+    // As it stands in the README.
+    let listed = plain(&bin.join("aws"), &host)
+        .envs([("AWS_CONFIG_FILE", host.path("keys/aws/config"))])
+        .envs([("AWS_SHARED_CREDENTIALS_FILE", host.path("keys/aws/credentials"))])
+        .args(["--profile", "lockgate", "codecommit", "list-repositories", "--query", "repositories[].repositoryName"])
+        .output()
+        .unwrap();
+    let names: Vec<String> = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(names, ["api", "tools"], "{}", text(&listed.stderr));
+}
