@@ -78,6 +78,8 @@ fn look_after(host: &Lockgate, record: &RepositoryRecord) -> Result<(), Reposito
         return Ok(());
     }
     let repository = host.repository(record)?;
+    // What a push that began long ago has brought under an old key begins the waiting anew.
+    note_epochs(host.store(), record, &repository)?;
     let resealed = repository.reseal(&|| false)?;
     if resealed.n_packs > 0 {
         let (packs, size_bytes) = (resealed.n_packs, resealed.bytes);

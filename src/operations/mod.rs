@@ -18,6 +18,7 @@ pub mod admin;
 pub mod administration;
 pub mod authority;
 pub mod authorize;
+pub mod browsing;
 mod commit_facts;
 pub mod credential_report;
 mod decision_log;

@@ -4,6 +4,7 @@
 //! on it; plaintext of objects lives in memory only, files go through `store`'s sealing.
 
 pub mod archive;
+pub mod browse;
 pub mod changed_paths;
 pub mod check;
 pub mod checkpoint;

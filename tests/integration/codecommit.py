@@ -118,6 +118,75 @@ admin.update_default_branch(repositoryName="shop", defaultBranchName="topic/1")
 assert admin.get_repository(repositoryName="shop")["repositoryMetadata"]["defaultBranch"] == "topic/1"
 assert "ref: refs/heads/topic/1\tHEAD" in git("ls-remote", "--symref", git_url + "shop", "HEAD")
 
+# What is in it, as Git put it there
+def write(path, content, mode="w"):
+    os.makedirs(os.path.dirname(os.path.join(folder, "work", path)), exist_ok=True)
+    with open(os.path.join(folder, "work", path), mode) as file:
+        file.write(content)
+
+
+write("README", "hello\n")
+write("src/a b/ü.txt", "text\n")
+write("src/run.sh", "#!/bin/sh\n")
+os.chmod(os.path.join(folder, "work/src/run.sh"), 0o755)
+os.symlink("README", os.path.join(folder, "work/src/link"))
+write("bytes", bytes(range(256)), "wb")
+write("large", os.urandom((6 << 20) + 1), "wb")
+git("-C", "work", "add", ".")
+git("-C", "work", "update-index", "--add", "--cacheinfo", f"160000,{tip},src/module")
+git("-C", "work", "commit", "-q", "-m", "second\n\nwith a body")
+git("-C", "work", "tag", "-a", "-m", "tagged", "v1")
+git("-C", "work", "push", "-q", git_url + "api", "HEAD:refs/heads/main", "v1")
+head = git("-C", "work", "rev-parse", "HEAD").strip()
+of = lambda revision: git("-C", "work", "rev-parse", revision).strip()
+
+commit = admin.get_commit(repositoryName="api", commitId=head)["commit"]
+assert commit["treeId"] == of("HEAD^{tree}") and commit["parents"] == [tip], commit
+assert commit["message"] == "second\n\nwith a body\n" and commit["additionalData"] == "", commit
+stamp = git("-C", "work", "log", "-1", "--format=%at %ad", "--date=format:%z").strip()
+assert commit["author"] == {"name": "A", "email": "a@example.com", "date": stamp}, commit
+refused("CommitIdDoesNotExistException", admin.get_commit, repositoryName="api", commitId="0" * 40)
+refused("CommitIdDoesNotExistException", admin.get_commit, repositoryName="api", commitId=of("HEAD^{tree}"))
+refused("InvalidCommitIdException", admin.get_commit, repositoryName="api", commitId="main")
+both = admin.batch_get_commits(repositoryName="api", commitIds=[tip, "0" * 40, head])
+assert [one["commitId"] for one in both["commits"]] == [tip, head], both
+assert [one["commitId"] for one in both["errors"]] == ["0" * 40], both
+refused("CommitIdsLimitExceededException", admin.batch_get_commits, repositoryName="api", commitIds=[tip] * 101)
+
+for revision in [None, "main", "v1", "HEAD", "refs/tags/v1", "refs/heads/main", head]:
+    named = {} if revision is None else {"commitSpecifier": revision}
+    file = admin.get_file(repositoryName="api", filePath="README", **named)
+    assert file["fileContent"] == b"hello\n" and file["commitId"] == head and file["fileSize"] == 6, file
+    assert file["blobId"] == of("HEAD:README") and file["fileMode"] == "NORMAL", file
+assert admin.get_file(repositoryName="api", filePath="/bytes")["fileContent"] == bytes(range(256))
+assert admin.get_file(repositoryName="api", filePath="src/run.sh")["fileMode"] == "EXECUTABLE"
+link = admin.get_file(repositoryName="api", filePath="src/link")
+assert link["fileMode"] == "SYMLINK" and link["fileContent"] == b"README", link
+assert admin.get_file(repositoryName="api", filePath="src/a b/ü.txt")["filePath"] == "src/a b/ü.txt"
+for path in ["nope", "src", "src/module", "README/x", "../README", "src/../README"]:
+    refused("FileDoesNotExistException", admin.get_file, repositoryName="api", filePath=path)
+refused("FileDoesNotExistException", admin.get_file, repositoryName="api", filePath="README", commitSpecifier=tip)
+refused("CommitDoesNotExistException", admin.get_file, repositoryName="api", filePath="README", commitSpecifier="nope")
+refused("FileTooLargeException", admin.get_file, repositoryName="api", filePath="large")
+refused("FileTooLargeException", admin.get_blob, repositoryName="api", blobId=of("HEAD:large"))
+assert admin.get_blob(repositoryName="api", blobId=of("HEAD:bytes"))["content"] == bytes(range(256))
+refused("BlobIdDoesNotExistException", admin.get_blob, repositoryName="api", blobId=head)
+# What another repository has is not to be had here.
+refused("BlobIdDoesNotExistException", admin.get_blob, repositoryName="shop", blobId=of("HEAD:bytes"))
+
+root = admin.get_folder(repositoryName="api", folderPath="/")
+assert root["treeId"] == of("HEAD^{tree}") and root["folderPath"] == "", root
+assert [one["absolutePath"] for one in root["files"]] == ["README", "bytes", "large"], root
+assert [(one["absolutePath"], one["treeId"]) for one in root["subFolders"]] == [("src", of("HEAD:src"))], root
+src = admin.get_folder(repositoryName="api", folderPath="src/", commitSpecifier="v1")
+assert src["folderPath"] == "src" and src["commitId"] == head, src
+assert [(one["absolutePath"], one["relativePath"]) for one in src["subFolders"]] == [("src/a b", "a b")], src
+assert [(one["relativePath"], one["fileMode"]) for one in src["files"]] == [("run.sh", "EXECUTABLE")], src
+assert [(one["relativePath"], one["blobId"]) for one in src["symbolicLinks"]] == [("link", of("HEAD:src/link"))], src
+assert [(one["absolutePath"], one["commitId"]) for one in src["subModules"]] == [("src/module", tip)], src
+refused("FolderDoesNotExistException", admin.get_folder, repositoryName="api", folderPath="README")
+refused("FolderDoesNotExistException", admin.get_folder, repositoryName="api", folderPath="src/module")
+
 # Names, descriptions, tags
 admin.update_repository_description(repositoryName="shop", repositoryDescription="goods")
 changed = admin.get_repository(repositoryName="shop")["repositoryMetadata"]
@@ -140,6 +209,11 @@ refused("RepositoryNameExistsException", admin.update_repository_name, oldName="
 other = client(other_key, other_secret)
 assert [pair["repositoryName"] for pair in other.list_repositories()["repositories"]] == ["store", "tools"]
 refused("AccessDeniedException", other.get_repository, repositoryName="api")
+refused("AccessDeniedException", other.get_file, repositoryName="api", filePath="README")
+refused("AccessDeniedException", other.get_folder, repositoryName="api", folderPath="/")
+refused("AccessDeniedException", other.get_blob, repositoryName="api", blobId=of("HEAD:bytes"))
+refused("AccessDeniedException", other.get_commit, repositoryName="api", commitId=head)
+refused("AccessDeniedException", other.batch_get_commits, repositoryName="api", commitIds=[head])
 refused("AccessDeniedException", other.batch_get_repositories, repositoryNames=["store", "api"])
 for call, arguments in [
     (other.create_repository, {"repositoryName": "new"}),

@@ -1,6 +1,7 @@
-//! CodeCommit: repositories and branches. Shapes, limits and errors: AWS, API reference of CodeCommit, version 2015-04-13.
+//! CodeCommit: repositories, branches, and what is in them, read. Shapes, limits and errors: AWS, API reference of CodeCommit, version 2015-04-13.
 
 mod branches;
+mod content;
 mod repositories;
 mod tags;
 
@@ -19,6 +20,7 @@ use crate::store::keyring::{KeyOwner, RefusalReason};
 pub fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     repositories::register(all)?;
     branches::register(all)?;
+    content::register(all)?;
     tags::register(all)
 }
 

@@ -122,7 +122,7 @@ dan  codecommit:GetRepository  other -> allowed
         ("GitPull  shop ", "GitPush  shop ", "cannot be judged"),
         ("-> allowed", "-> alowed", "neither `allowed` nor `refused`"),
         ("Builds on: nothing", "Builds on: nothing\nNot asked yet: x", "everything is asked"),
-        ("codecommit:GetRepository  other", "codecommit:GetFile  other", "something is not asked"),
+        ("codecommit:GetRepository  other", "codecommit:GetPullRequest  other", "something is not asked"),
         ("Builds on: nothing", "", "does not say what it builds on"),
         ("Builds on: nothing", "Builds on: the starter policies without `x`", "no starter policy `x`"),
         ("permit (principal ==", "permit (principal =", "111111111111/dan.cedar:1"),

@@ -1,0 +1,344 @@
+//! Commits, folders and files, read.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::codec::Blob;
+use super::super::error::ApiError;
+use super::super::operation::{Call, NotRegistered, Operations};
+use super::super::service::Service::CodeCommit;
+use super::{find, names_repository, of_failure, of_repository};
+use crate::names::{ObjectId, escape_for_people};
+use crate::operations::authorize::Weight::Read;
+use crate::operations::browsing::{Browsed, Looked};
+
+pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
+    all.add(CodeCommit, "GetCommit", "codecommit:GetCommit", Read, of_repository, get_commit)?;
+    all.add(CodeCommit, "BatchGetCommits", "codecommit:BatchGetCommits", Read, of_repository, batch_get_commits)?;
+    all.add(CodeCommit, "GetBlob", "codecommit:GetBlob", Read, of_repository, get_blob)?;
+    all.add(CodeCommit, "GetFile", "codecommit:GetFile", Read, of_repository, get_file)?;
+    all.add(CodeCommit, "GetFolder", "codecommit:GetFolder", Read, of_repository, get_folder)
+}
+
+names_repository!(GetCommit, BatchGetCommits, GetBlob, GetFile, GetFolder);
+
+/// Longest content that is given, in bytes.
+const MAX_CONTENT_BYTES: u64 = 6 << 20;
+
+#[derive(Serialize)]
+struct Person {
+    name: String,
+    email: String,
+    date: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Commit {
+    commit_id: String,
+    tree_id: String,
+    parents: Vec<String>,
+    message: String,
+    author: Person,
+    committer: Person,
+    additional_data: String,
+}
+
+impl Commit {
+    fn of(commit: Browsed) -> Commit {
+        let [author, committer] =
+            [commit.author, commit.committer].map(|who| Person { name: who.name, email: who.email, date: who.date });
+        Commit {
+            commit_id: commit.id.to_string(),
+            tree_id: commit.tree.to_string(),
+            parents: commit.parents.iter().map(ToString::to_string).collect(),
+            message: commit.message,
+            author,
+            committer,
+            additional_data: commit.extra,
+        }
+    }
+}
+
+fn object_id(text: &str, what: &str) -> Result<ObjectId, ApiError> {
+    if text.is_empty() {
+        let code = format!("{what}IdRequiredException");
+        return Err(ApiError::client(&code, 400, format!("the id of a {} is required", what.to_lowercase())));
+    }
+    ObjectId::from_hex(text.as_bytes()).map_err(|_| {
+        let shown = escape_for_people(text.as_bytes(), 80);
+        ApiError::client(
+            &format!("Invalid{what}IdException"),
+            400,
+            format!("`{shown}` is no id: 40 hexadecimal digits"),
+        )
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GetCommit {
+    #[serde(default)]
+    repository_name: String,
+    #[serde(default)]
+    commit_id: String,
+}
+
+#[derive(Serialize)]
+struct OneCommit {
+    commit: Commit,
+}
+
+fn get_commit(call: &Call<'_>, input: GetCommit) -> Result<OneCommit, ApiError> {
+    let record = find(call, &input.repository_name)?;
+    let id = object_id(&input.commit_id, "Commit")?;
+    let found = call.host.commit(&record, &id).map_err(of_failure)?;
+    let found = found
+        .ok_or_else(|| ApiError::client("CommitIdDoesNotExistException", 400, format!("there is no commit {id}")))?;
+    Ok(OneCommit { commit: Commit::of(found) })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BatchGetCommits {
+    #[serde(default)]
+    repository_name: String,
+    #[serde(default)]
+    commit_ids: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CommitProblem {
+    commit_id: String,
+    error_code: &'static str,
+    error_message: String,
+}
+
+#[derive(Serialize)]
+struct Commits {
+    commits: Vec<Commit>,
+    errors: Vec<CommitProblem>,
+}
+
+const MAX_COMMITS: usize = 100;
+
+fn batch_get_commits(call: &Call<'_>, input: BatchGetCommits) -> Result<Commits, ApiError> {
+    let record = find(call, &input.repository_name)?;
+    if input.commit_ids.is_empty() {
+        return Err(ApiError::client("CommitIdsListRequiredException", 400, "at least one commit id is required"));
+    }
+    if input.commit_ids.len() > MAX_COMMITS {
+        let message = format!("at most {MAX_COMMITS} commit ids are taken");
+        return Err(ApiError::client("CommitIdsLimitExceededException", 400, message));
+    }
+    let mut out = Commits { commits: Vec::new(), errors: Vec::new() };
+    for commit_id in input.commit_ids {
+        let found = match object_id(&commit_id, "Commit") {
+            Ok(id) => call.host.commit(&record, &id).map_err(of_failure)?,
+            Err(_) => None,
+        };
+        match found {
+            Some(commit) => out.commits.push(Commit::of(commit)),
+            None => out.errors.push(CommitProblem {
+                error_message: format!("there is no commit {}", escape_for_people(commit_id.as_bytes(), 80)),
+                commit_id,
+                error_code: "CommitIdDoesNotExistException",
+            }),
+        }
+    }
+    Ok(out)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GetBlob {
+    #[serde(default)]
+    repository_name: String,
+    #[serde(default)]
+    blob_id: String,
+}
+
+#[derive(Serialize)]
+struct Content {
+    content: Blob,
+}
+
+fn too_large() -> ApiError {
+    let message = format!("files of more than {MAX_CONTENT_BYTES} bytes are not given here: clone the repository");
+    ApiError::client("FileTooLargeException", 400, message)
+}
+
+fn get_blob(call: &Call<'_>, input: GetBlob) -> Result<Content, ApiError> {
+    let record = find(call, &input.repository_name)?;
+    let id = object_id(&input.blob_id, "Blob")?;
+    match call.host.blob(&record, &id, MAX_CONTENT_BYTES).map_err(of_failure)? {
+        Looked::Found(content) => Ok(Content { content: Blob(content.to_vec()) }),
+        Looked::TooLarge => Err(too_large()),
+        Looked::Nothing => Err(ApiError::client("BlobIdDoesNotExistException", 400, format!("there is no blob {id}"))),
+    }
+}
+
+/// The commit that is meant; without a word the default branch's tip.
+fn commit_of(
+    call: &Call<'_>,
+    record: &crate::identity::RepositoryRecord,
+    given: Option<&str>,
+) -> Result<ObjectId, ApiError> {
+    let specifier = given.filter(|text| !text.is_empty()).unwrap_or("HEAD");
+    let found = call.host.resolve_commit(record, specifier).map_err(of_failure)?;
+    found.ok_or_else(|| {
+        let shown = escape_for_people(specifier.as_bytes(), 300);
+        let message = format!("`{shown}` is no branch, tag or full commit id of this repository");
+        ApiError::client("CommitDoesNotExistException", 400, message)
+    })
+}
+
+const MAX_PATH_CHARS: usize = 4096;
+
+fn path(given: Option<&str>) -> Result<&str, ApiError> {
+    match given {
+        None | Some("") => Err(ApiError::client("PathRequiredException", 400, "a path is required")),
+        Some(path) if path.chars().count() > MAX_PATH_CHARS || path.contains('\0') => {
+            let message = format!("a path has up to {MAX_PATH_CHARS} characters, and no NUL");
+            Err(ApiError::client("InvalidPathException", 400, message))
+        }
+        Some(path) => Ok(path),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GetFile {
+    #[serde(default)]
+    repository_name: String,
+    commit_specifier: Option<String>,
+    file_path: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct File {
+    commit_id: String,
+    blob_id: String,
+    file_path: String,
+    file_mode: &'static str,
+    file_size: usize,
+    file_content: Blob,
+}
+
+/// In the model's words.
+fn file_mode(mode: u32) -> &'static str {
+    match mode & 0o170000 {
+        0o120000 => "SYMLINK",
+        _ if mode & 0o111 != 0 => "EXECUTABLE",
+        _ => "NORMAL",
+    }
+}
+
+fn get_file(call: &Call<'_>, input: GetFile) -> Result<File, ApiError> {
+    let record = find(call, &input.repository_name)?;
+    let path = path(input.file_path.as_deref())?;
+    let commit = commit_of(call, &record, input.commit_specifier.as_deref())?;
+    let found = call.host.file_at(&record, &commit, path.as_bytes(), MAX_CONTENT_BYTES).map_err(of_failure)?;
+    match found {
+        Looked::Found((entry, content)) => Ok(File {
+            commit_id: commit.to_string(),
+            blob_id: entry.id.to_string(),
+            file_path: path.trim_matches('/').to_owned(),
+            file_mode: file_mode(entry.mode),
+            file_size: content.len(),
+            file_content: Blob(content.to_vec()),
+        }),
+        Looked::TooLarge => Err(too_large()),
+        Looked::Nothing => {
+            let shown = escape_for_people(path.as_bytes(), 300);
+            Err(ApiError::client("FileDoesNotExistException", 400, format!("there is no file `{shown}` in {commit}")))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GetFolder {
+    #[serde(default)]
+    repository_name: String,
+    commit_specifier: Option<String>,
+    folder_path: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SubFolder {
+    tree_id: String,
+    absolute_path: String,
+    relative_path: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    blob_id: String,
+    absolute_path: String,
+    relative_path: String,
+    file_mode: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SubModule {
+    commit_id: String,
+    absolute_path: String,
+    relative_path: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Folder {
+    commit_id: String,
+    folder_path: String,
+    tree_id: String,
+    sub_folders: Vec<SubFolder>,
+    files: Vec<Listed>,
+    symbolic_links: Vec<Listed>,
+    sub_modules: Vec<SubModule>,
+}
+
+fn get_folder(call: &Call<'_>, input: GetFolder) -> Result<Folder, ApiError> {
+    let record = find(call, &input.repository_name)?;
+    let path = path(input.folder_path.as_deref())?;
+    let commit = commit_of(call, &record, input.commit_specifier.as_deref())?;
+    let found = call.host.folder_at(&record, &commit, path.as_bytes()).map_err(of_failure)?;
+    let Some((tree, entries)) = found else {
+        let shown = escape_for_people(path.as_bytes(), 300);
+        let message = format!("there is no folder `{shown}` in {commit}");
+        return Err(ApiError::client("FolderDoesNotExistException", 400, message));
+    };
+    let folder_path = path.trim_matches('/').to_owned();
+    let mut out = Folder {
+        commit_id: commit.to_string(),
+        folder_path: folder_path.clone(),
+        tree_id: tree.to_string(),
+        sub_folders: Vec::new(),
+        files: Vec::new(),
+        symbolic_links: Vec::new(),
+        sub_modules: Vec::new(),
+    };
+    for entry in entries {
+        let relative_path = String::from_utf8_lossy(&entry.name).into_owned();
+        let absolute_path = match folder_path.as_str() {
+            "" => relative_path.clone(),
+            folder => format!("{folder}/{relative_path}"),
+        };
+        let id = entry.id.to_string();
+        match entry.mode & 0o170000 {
+            0o040000 => out.sub_folders.push(SubFolder { tree_id: id, absolute_path, relative_path }),
+            0o100000 | 0o120000 => {
+                let mode = file_mode(entry.mode);
+                let listed = Listed { blob_id: id, absolute_path, relative_path, file_mode: mode };
+                if mode == "SYMLINK" { out.symbolic_links.push(listed) } else { out.files.push(listed) }
+            }
+            _ => out.sub_modules.push(SubModule { commit_id: id, absolute_path, relative_path }),
+        }
+    }
+    Ok(out)
+}
