@@ -8,7 +8,7 @@ use super::repositories::RepositoryFailure;
 use crate::identity::RepositoryRecord;
 use crate::names::ObjectId;
 use crate::repository::browse::{BrowseError, Browser};
-pub use crate::repository::browse::{Commit as Browsed, Entry};
+pub use crate::repository::browse::{Commit as Browsed, Difference, Entry, Side};
 use crate::repository::handle::RepositoryError;
 use crate::repository::object::EntryKind;
 
@@ -82,6 +82,40 @@ impl Lockgate {
             let entry = browser.at_path(commit, path)?;
             let folder = entry.filter(|entry| entry.kind() == EntryKind::Tree);
             folder.map(|entry| Ok((entry.id, browser.folder(&entry.id)?))).transpose()
+        });
+        Ok(found(read)?.flatten())
+    }
+
+    /// What differs between two commits, below a path of each, in Git's order of paths. The first `skip` differences are passed
+    /// over, and at most `most` given. None if neither commit has anything at its path. Without a commit before, everything is
+    /// new. Blocks.
+    pub fn differences(
+        &self,
+        record: &RepositoryRecord,
+        before: Option<(&ObjectId, &[u8])>,
+        after: (&ObjectId, &[u8]),
+        (skip, most): (usize, usize),
+    ) -> Result<Option<Vec<Difference>>, RepositoryFailure> {
+        let read = self.look(record, |browser| {
+            let before = match before {
+                Some((commit, path)) => browser.at_path(commit, path)?,
+                None => None,
+            };
+            let after = browser.at_path(after.0, after.1)?;
+            if before.is_none() && after.is_none() {
+                return Ok(None);
+            }
+            let side = |entry: &Entry| Side { mode: entry.mode, id: entry.id };
+            let (before, after) = (before.as_ref().map(side), after.as_ref().map(side));
+            let (mut n_seen, mut out) = (0, Vec::new());
+            browser.differences_of(before, after, &mut |difference| {
+                n_seen += 1;
+                if n_seen > skip {
+                    out.push(difference);
+                }
+                out.len() < most
+            })?;
+            Ok(Some(out))
         });
         Ok(found(read)?.flatten())
     }

@@ -3,6 +3,7 @@
 //! Only what is served is found. Nothing of a name or path reaches a disk: a path is compared with the names in trees, part by part.
 //! Every read is bounded before it is made.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -107,6 +108,35 @@ impl Entry {
     }
 }
 
+/// One side of a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Side {
+    /// The mode, such as `0o100644`.
+    pub mode: u32,
+    /// The object.
+    pub id: ObjectId,
+}
+
+/// Something that is not the same in two folders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its path below the folders; empty for the folders, or files, themselves.
+    pub path: Vec<u8>,
+    /// What it was; none if it was not there.
+    pub before: Option<Side>,
+    /// What it is; none if it is gone.
+    pub after: Option<Side>,
+}
+
+/// By what entries of a tree are in order: folders as if their names ended in `/`.
+fn order_of(entry: &Entry) -> Vec<u8> {
+    let mut order = entry.name.clone();
+    if entry.kind() == EntryKind::Tree {
+        order.push(b'/');
+    }
+    order
+}
+
 /// Looks at one snapshot.
 pub struct Browser<'a> {
     snapshot: &'a Snapshot,
@@ -200,6 +230,64 @@ impl<'a> Browser<'a> {
     /// A file's bytes, at most `limit` of them.
     pub fn blob(&mut self, id: &ObjectId, limit: u64) -> Result<Arc<[u8]>, BrowseError> {
         self.object(id, ObjectKind::Blob, limit)
+    }
+
+    /// The files, links and submodules that differ between two folders (or two files), in Git's order of paths; none stands for
+    /// nothing there. What is equal is not looked into. `each` says whether to go on. Nesting is not followed by calls within
+    /// calls: however deep it is, it takes no stack.
+    pub fn differences_of(
+        &mut self,
+        before: Option<Side>,
+        after: Option<Side>,
+        each: &mut dyn FnMut(Difference) -> bool,
+    ) -> Result<(), BrowseError> {
+        // The next one to be looked at is the last one.
+        let mut pending = vec![Difference { path: Vec::new(), before, after }];
+        while let Some(next) = pending.pop() {
+            if next.before == next.after {
+                continue;
+            }
+            let is_folder =
+                |side: &Option<Side>| side.is_some_and(|side| EntryKind::of_mode(side.mode) == EntryKind::Tree);
+            let (was_folder, now_folder) = (is_folder(&next.before), is_folder(&next.after));
+            if !was_folder && !now_folder {
+                if !each(next) {
+                    return Ok(());
+                }
+                continue;
+            }
+            if was_folder != now_folder && next.before.is_some() && next.after.is_some() {
+                // One in the other's place, at the paths that were asked for: within folders they are two entries.
+                let (was, now) = (Difference { after: None, ..next.clone() }, Difference { before: None, ..next });
+                // The file comes first, as its path does.
+                pending.extend(if was_folder { [was, now] } else { [now, was] });
+                continue;
+            }
+            let below = |entries: Vec<Entry>| entries.into_iter().map(|entry| (order_of(&entry), entry));
+            let mut merged: BTreeMap<Vec<u8>, Difference> = BTreeMap::new();
+            let named = |entry: &Entry| {
+                let mut path = next.path.clone();
+                if !path.is_empty() {
+                    path.push(b'/');
+                }
+                path.extend_from_slice(&entry.name);
+                Difference { path, before: None, after: None }
+            };
+            if let Some(side) = next.before {
+                for (order, entry) in below(self.folder(&side.id)?) {
+                    let difference = merged.entry(order).or_insert_with(|| named(&entry));
+                    difference.before = Some(Side { mode: entry.mode, id: entry.id });
+                }
+            }
+            if let Some(side) = next.after {
+                for (order, entry) in below(self.folder(&side.id)?) {
+                    let difference = merged.entry(order).or_insert_with(|| named(&entry));
+                    difference.after = Some(Side { mode: entry.mode, id: entry.id });
+                }
+            }
+            pending.extend(merged.into_values().rev().filter(|pair| pair.before != pair.after));
+        }
+        Ok(())
     }
 
     fn object(&mut self, id: &ObjectId, kind: ObjectKind, limit: u64) -> Result<Arc<[u8]>, BrowseError> {

@@ -187,6 +187,61 @@ assert [(one["absolutePath"], one["commitId"]) for one in src["subModules"]] == 
 refused("FolderDoesNotExistException", admin.get_folder, repositoryName="api", folderPath="README")
 refused("FolderDoesNotExistException", admin.get_folder, repositoryName="api", folderPath="src/module")
 
+def differences(before, after, **more):
+    """As `git diff-tree` has them: modes, ids, letter, path."""
+    arguments = {"repositoryName": "api", "afterCommitSpecifier": after, **more}
+    if before:
+        arguments["beforeCommitSpecifier"] = before
+    out, nothing = [], {"mode": "0" * 6, "blobId": "0" * 40}
+    for page in admin.get_paginator("get_differences").paginate(**arguments):
+        for one in page["differences"]:
+            was, now = one.get("beforeBlob", nothing), one.get("afterBlob", nothing)
+            paths = {side["path"] for side in (was, now) if "path" in side}
+            out.append((was["mode"], now["mode"], was["blobId"], now["blobId"], one["changeType"], *paths))
+    return out
+
+
+def diff_tree(before, after, *paths):
+    before = before or "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+    fields = git("-C", "work", "diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", before, after, "--", *paths).split("\0")
+    out = []
+    for raw, path in zip(fields[::2], fields[1::2]):
+        was, now, old, new, letter = raw[1:].split(" ")
+        out.append((was, now, old, new, {"T": "M"}.get(letter, letter), path))
+    return out
+
+
+work = os.path.join(folder, "work")
+os.remove(os.path.join(work, "large"))
+os.remove(os.path.join(work, "src/link"))
+write("src/link", "a file now\n")
+os.chmod(os.path.join(work, "src/run.sh"), 0o644)
+git("-C", "work", "rm", "-q", "-r", "src/a b")
+write("src/a b", "a file in a folder's place\n")
+write("src/a", "before\n")
+write("src/a.b", "between\n")
+for n in range(250):
+    write(f"many/{n % 7}/{n}", str(n))
+git("-C", "work", "add", ".")
+git("-C", "work", "commit", "-q", "-m", "third")
+git("-C", "work", "push", "-q", git_url + "api", "HEAD:refs/heads/main")
+third = of("HEAD")
+for before, after in [(head, third), (third, head), (tip, third), (None, third), (third, third), (tip, head)]:
+    expected = diff_tree(before, after)
+    assert differences(before, after) == expected, (before, after)
+    assert (before == after) == (expected == []), (before, after)
+assert len(diff_tree(head, third)) > 250
+assert differences(head, "main", MaxResults=7) == diff_tree(head, third)
+assert differences(head, third, beforePath="src", afterPath="src") == diff_tree(head, third, "src")
+assert differences(head, third, afterPath="many/3") == diff_tree(head, third, "many/3")
+assert differences(head, third, beforePath="src/run.sh") == diff_tree(head, third, "src/run.sh")
+assert differences(head, third, afterPath="src/a b") == diff_tree(head, third, "src/a b")
+of_api = {"repositoryName": "api", "afterCommitSpecifier": third}
+refused("PathDoesNotExistException", admin.get_differences, **of_api, afterPath="nope")
+refused("CommitDoesNotExistException", admin.get_differences, repositoryName="api", afterCommitSpecifier="nope")
+refused("InvalidMaxResultsException", admin.get_differences, **of_api, MaxResults=1001)
+refused("InvalidContinuationTokenException", admin.get_differences, **of_api, NextToken="x")
+
 # Names, descriptions, tags
 admin.update_repository_description(repositoryName="shop", repositoryDescription="goods")
 changed = admin.get_repository(repositoryName="shop")["repositoryMetadata"]
@@ -213,6 +268,7 @@ refused("AccessDeniedException", other.get_file, repositoryName="api", filePath=
 refused("AccessDeniedException", other.get_folder, repositoryName="api", folderPath="/")
 refused("AccessDeniedException", other.get_blob, repositoryName="api", blobId=of("HEAD:bytes"))
 refused("AccessDeniedException", other.get_commit, repositoryName="api", commitId=head)
+refused("AccessDeniedException", other.get_differences, repositoryName="api", afterCommitSpecifier=head)
 refused("AccessDeniedException", other.batch_get_commits, repositoryName="api", commitIds=[head])
 refused("AccessDeniedException", other.batch_get_repositories, repositoryNames=["store", "api"])
 for call, arguments in [

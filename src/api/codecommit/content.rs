@@ -9,17 +9,18 @@ use super::super::service::Service::CodeCommit;
 use super::{find, names_repository, of_failure, of_repository};
 use crate::names::{ObjectId, escape_for_people};
 use crate::operations::authorize::Weight::Read;
-use crate::operations::browsing::{Browsed, Looked};
+use crate::operations::browsing::{Browsed, Difference, Looked, Side};
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     all.add(CodeCommit, "GetCommit", "codecommit:GetCommit", Read, of_repository, get_commit)?;
     all.add(CodeCommit, "BatchGetCommits", "codecommit:BatchGetCommits", Read, of_repository, batch_get_commits)?;
     all.add(CodeCommit, "GetBlob", "codecommit:GetBlob", Read, of_repository, get_blob)?;
     all.add(CodeCommit, "GetFile", "codecommit:GetFile", Read, of_repository, get_file)?;
-    all.add(CodeCommit, "GetFolder", "codecommit:GetFolder", Read, of_repository, get_folder)
+    all.add(CodeCommit, "GetFolder", "codecommit:GetFolder", Read, of_repository, get_folder)?;
+    all.add(CodeCommit, "GetDifferences", "codecommit:GetDifferences", Read, of_repository, get_differences)
 }
 
-names_repository!(GetCommit, BatchGetCommits, GetBlob, GetFile, GetFolder);
+names_repository!(GetCommit, BatchGetCommits, GetBlob, GetFile, GetFolder, GetDifferences);
 
 /// Longest content that is given, in bytes.
 const MAX_CONTENT_BYTES: u64 = 6 << 20;
@@ -188,7 +189,10 @@ fn commit_of(
     let found = call.host.resolve_commit(record, specifier).map_err(of_failure)?;
     found.ok_or_else(|| {
         let shown = escape_for_people(specifier.as_bytes(), 300);
-        let message = format!("`{shown}` is no branch, tag or full commit id of this repository");
+        let message = match given.filter(|text| !text.is_empty()) {
+            None => "the default branch has no commit yet".to_owned(),
+            Some(_) => format!("`{shown}` is no branch, tag or full commit id of this repository"),
+        };
         ApiError::client("CommitDoesNotExistException", 400, message)
     })
 }
@@ -325,10 +329,7 @@ fn get_folder(call: &Call<'_>, input: GetFolder) -> Result<Folder, ApiError> {
     };
     for entry in entries {
         let relative_path = String::from_utf8_lossy(&entry.name).into_owned();
-        let absolute_path = match folder_path.as_str() {
-            "" => relative_path.clone(),
-            folder => format!("{folder}/{relative_path}"),
-        };
+        let absolute_path = joined(&folder_path, &entry.name);
         let id = entry.id.to_string();
         match entry.mode & 0o170000 {
             0o040000 => out.sub_folders.push(SubFolder { tree_id: id, absolute_path, relative_path }),
@@ -341,4 +342,118 @@ fn get_folder(call: &Call<'_>, input: GetFolder) -> Result<Folder, ApiError> {
         }
     }
     Ok(out)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GetDifferences {
+    #[serde(default)]
+    repository_name: String,
+    before_commit_specifier: Option<String>,
+    after_commit_specifier: Option<String>,
+    before_path: Option<String>,
+    after_path: Option<String>,
+    #[serde(rename = "MaxResults")]
+    max_results: Option<u32>,
+    #[serde(rename = "NextToken")]
+    next_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BlobMetadata {
+    blob_id: String,
+    path: String,
+    mode: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Changed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before_blob: Option<BlobMetadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_blob: Option<BlobMetadata>,
+    change_type: &'static str,
+}
+
+#[derive(Serialize)]
+struct Differences {
+    differences: Vec<Changed>,
+    #[serde(rename = "NextToken", skip_serializing_if = "Option::is_none")]
+    next_token: Option<String>,
+}
+
+const DEFAULT_DIFFERENCES: u32 = 100;
+const MAX_DIFFERENCES: u32 = 1000;
+
+fn get_differences(call: &Call<'_>, input: GetDifferences) -> Result<Differences, ApiError> {
+    let record = find(call, &input.repository_name)?;
+    if input.after_commit_specifier.as_deref().is_none_or(str::is_empty) {
+        let message = "afterCommitSpecifier says which commit is looked at";
+        return Err(ApiError::client("CommitRequiredException", 400, message));
+    }
+    let most = input.max_results.unwrap_or(DEFAULT_DIFFERENCES);
+    if !(1..=MAX_DIFFERENCES).contains(&most) {
+        let message = format!("MaxResults is a number between 1 and {MAX_DIFFERENCES}");
+        return Err(ApiError::client("InvalidMaxResultsException", 400, message));
+    }
+    // A commit never changes, and so the place in its differences says where to go on.
+    let skip = match &input.next_token {
+        None => 0,
+        Some(token) => token.parse().map_err(|_| {
+            ApiError::client("InvalidContinuationTokenException", 400, "the token is none of this list's")
+        })?,
+    };
+    // A side that names no path has the other's.
+    let given = |path: &Option<String>| path.clone().filter(|path| !path.is_empty());
+    let (before_path, after_path) = (given(&input.before_path), given(&input.after_path));
+    let whole = || "/".to_owned();
+    let before_at = before_path.clone().or_else(|| after_path.clone()).unwrap_or_else(whole);
+    let after_at = after_path.or(before_path).unwrap_or_else(whole);
+    let (before_at, after_at) = (path(Some(&before_at))?, path(Some(&after_at))?);
+    let after = commit_of(call, &record, input.after_commit_specifier.as_deref())?;
+    let before = match input.before_commit_specifier.as_deref().filter(|text| !text.is_empty()) {
+        Some(specifier) => Some(commit_of(call, &record, Some(specifier))?),
+        None => None,
+    };
+    let found = call.host.differences(
+        &record,
+        before.as_ref().map(|commit| (commit, before_at.as_bytes())),
+        (&after, after_at.as_bytes()),
+        (skip, most as usize + 1),
+    );
+    let Some(mut found) = found.map_err(of_failure)? else {
+        let shown = escape_for_people(after_at.as_bytes(), 300);
+        return Err(ApiError::client("PathDoesNotExistException", 400, format!("there is nothing at `{shown}`")));
+    };
+    let next_token = (found.len() > most as usize).then(|| (skip + most as usize).to_string());
+    found.truncate(most as usize);
+    let side = |side: Option<Side>, at: &str, below: &[u8]| {
+        side.map(|side| BlobMetadata {
+            blob_id: side.id.to_string(),
+            path: joined(at, below),
+            mode: format!("{:06o}", side.mode),
+        })
+    };
+    let changed = |difference: Difference| Changed {
+        change_type: match (&difference.before, &difference.after) {
+            (None, _) => "A",
+            (_, None) => "D",
+            _ => "M",
+        },
+        before_blob: side(difference.before, before_at, &difference.path),
+        after_blob: side(difference.after, after_at, &difference.path),
+    };
+    Ok(Differences { differences: found.into_iter().map(changed).collect(), next_token })
+}
+
+/// A path below another one.
+fn joined(at: &str, below: &[u8]) -> String {
+    let (at, below) = (at.trim_matches('/'), String::from_utf8_lossy(below));
+    match (at.is_empty(), below.is_empty()) {
+        (true, _) => below.into_owned(),
+        (_, true) => at.to_owned(),
+        _ => format!("{at}/{below}"),
+    }
 }

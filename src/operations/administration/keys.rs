@@ -47,6 +47,16 @@ enum Subject {
     Repository(RepositoryRecord),
 }
 
+impl Subject {
+    /// As the command line has it.
+    fn words(&self) -> String {
+        match self {
+            Subject::Account(account) => format!("account --account {account}"),
+            Subject::Repository(record) => format!("repo {} --account {}", record.name, record.account),
+        }
+    }
+}
+
 impl std::fmt::Display for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -141,7 +151,7 @@ fn change(ctx: &AdminContext<'_>, subject: &Subject, change: StateChange) -> Res
             Subject::Repository(record) => (ctx.forget_repository)(record.id.as_bytes()),
         }
     }
-    let state = shown_state(&entry);
+    let (state, destroyed_at) = state_of(&entry);
     tracing::warn!(key = %subject, state, "changed what may be done with a key");
     let text = match entry.state {
         KeyState::Enabled => format!("{subject} is enabled"),
@@ -150,12 +160,13 @@ fn change(ctx: &AdminContext<'_>, subject: &Subject, change: StateChange) -> Res
         }
         KeyState::Doomed { at_ms } => format!(
             "{subject} will be destroyed at {} UTC, and nobody reads or writes what is under it; \
-             until then: lockgate key cancel-destruction",
-            time(at_ms)
+             until then: lockgate key cancel-destruction {}",
+            time(at_ms),
+            subject.words()
         ),
         KeyState::Destroyed => format!("{subject} is destroyed"),
     };
-    Ok(AdminReply::ok(text, json!({"key": subject.to_string(), "state": state})))
+    Ok(AdminReply::ok(text, json!({"key": subject.words(), "state": state, "destroyedAt": destroyed_at})))
 }
 
 fn of_one_cause(error: &(dyn std::error::Error + 'static)) -> AdminFailure {
@@ -164,12 +175,21 @@ fn of_one_cause(error: &(dyn std::error::Error + 'static)) -> AdminFailure {
     failure
 }
 
-fn shown_state(entry: &KeyEntry) -> String {
+/// For scripts: the word, and when the key will be destroyed.
+fn state_of(entry: &KeyEntry) -> (&'static str, Option<String>) {
     match entry.state {
-        KeyState::Enabled => "enabled".into(),
-        KeyState::Disabled => "disabled".into(),
-        KeyState::Doomed { at_ms } => format!("destroyed at {}", time(at_ms)),
-        KeyState::Destroyed => "destroyed".into(),
+        KeyState::Enabled => ("enabled", None),
+        KeyState::Disabled => ("disabled", None),
+        KeyState::Doomed { at_ms } => ("pending-destruction", Some(time(at_ms))),
+        KeyState::Destroyed => ("destroyed", None),
+    }
+}
+
+/// For people.
+fn shown_state(entry: &KeyEntry) -> String {
+    match state_of(entry) {
+        (_, Some(at)) => format!("to be destroyed at {at}"),
+        (state, None) => state.to_owned(),
     }
 }
 
@@ -190,7 +210,7 @@ fn list(ctx: &AdminContext<'_>, only: Option<&AccountId>) -> Result<AdminReply, 
                 return;
             }
         };
-        let state = shown_state(&entry);
+        let (state, destroyed_at) = state_of(&entry);
         let newest = entry.newest();
         let made = newest.map(|epoch| epoch.made_ms).filter(|made_ms| *made_ms != 0).map(time).unwrap_or_default();
         let with_key: Vec<u32> =
@@ -204,10 +224,10 @@ fn list(ctx: &AdminContext<'_>, only: Option<&AccountId>) -> Result<AdminReply, 
             _ => String::new(),
         };
         json.push(json!({
-            "key": name, "state": state, "epoch": newest.map(|epoch| epoch.number), "made": made,
+            "key": name, "state": state, "destroyedAt": destroyed_at, "epoch": newest.map(|epoch| epoch.number), "made": made,
             "epochsWithKeys": with_key,
         }));
-        rows.push(vec![name, state, epoch, made, older]);
+        rows.push(vec![name, shown_state(&entry), epoch, made, older]);
     };
     let accounts = directory.accounts().filter(|account| only.is_none_or(|only| *only == account.id));
     for account in accounts {
