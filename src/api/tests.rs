@@ -172,6 +172,38 @@ fn a_request_that_is_not_whole_makes_nothing() {
     }
 }
 
+// C1 C3: nobody and strangers get nowhere, whatever they call.
+#[test]
+fn each_operation_is_closed_to_nobody_and_to_strangers() {
+    let host = Setting::new();
+    let stranger = Setting { id: "AKIAIOSFODNN7EXAMPLE".to_owned(), secret: host.secret.clone(), ..Setting::new() };
+    let guessing = Setting { id: host.id.clone(), secret: "x".repeat(40), ..Setting::new() };
+    let before = host.inside.host.identity().directory().counter();
+    let all = operations().unwrap();
+    for (service, name, _) in all.iter() {
+        let target = format!("{}.{name}", service.target_prefix().unwrap_or_default());
+        let mut request = Request { service: service.signing_name(), ..form(&format!("Action={name}&UserName=admin")) };
+        if service.protocol() == Protocol::Json11 {
+            request.headers = vec![("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
+            request.body = r#"{"repositoryName": "shop"}"#.to_owned();
+        }
+        let unsigned = host.send(host.head(&request), &request.body);
+        let unknown = host.send(stranger.signed(&request), &request.body);
+        let guessed = host.send(guessing.signed(&request), &request.body);
+        for (who, (status, body)) in [("nobody", unsigned), ("a stranger", unknown), ("a guess", guessed)] {
+            // The one call that nobody signs asks for a token, and gets none.
+            let is_by_token = name == "AssumeRoleWithWebIdentity" && who == "nobody";
+            let codes = ["MissingAuthenticationToken", "UnrecognizedClientException", "InvalidClientTokenId"];
+            let more = ["SignatureDoesNotMatch", "InvalidSignatureException"];
+            let is_refused = codes.iter().chain(&more).any(|code| body.contains(code))
+                || is_by_token && body.contains("ValidationError");
+            assert!((400..500).contains(&status) && is_refused, "{name} by {who}: {status} {body}");
+            assert!(!body.contains("shop") && !body.contains(&host.secret), "{name} by {who}: {body}");
+        }
+    }
+    assert_eq!(host.inside.host.identity().directory().counter(), before);
+}
+
 // D4 D11: whoever has no permit learns it, by each operation that asks for one.
 #[test]
 fn somebody_without_rights_is_refused_by_each_operation() {

@@ -23,6 +23,16 @@ pub enum Looked<T> {
     Nothing,
 }
 
+impl<T> Looked<Option<T>> {
+    fn flatten(self) -> Looked<T> {
+        match self {
+            Looked::Found(Some(value)) => Looked::Found(value),
+            Looked::Found(None) | Looked::Nothing => Looked::Nothing,
+            Looked::TooLarge => Looked::TooLarge,
+        }
+    }
+}
+
 /// A file's bytes.
 type Content = Arc<[u8]>;
 
@@ -64,26 +74,22 @@ impl Lockgate {
             let file = entry.filter(|entry| matches!(entry.kind(), EntryKind::File | EntryKind::Link));
             file.map(|entry| Ok((entry.clone(), browser.blob(&entry.id, limit)?))).transpose()
         });
-        Ok(match looked(read)? {
-            Looked::Found(Some(file)) => Looked::Found(file),
-            Looked::Found(None) | Looked::Nothing => Looked::Nothing,
-            Looked::TooLarge => Looked::TooLarge,
-        })
+        Ok(looked(read)?.flatten())
     }
 
-    /// A folder at a path of a commit: its id, and what is in it; none if there is no folder. Blocks.
+    /// A folder at a path of a commit: its id, and what is in it. Blocks.
     pub fn folder_at(
         &self,
         record: &RepositoryRecord,
         commit: &ObjectId,
         path: &[u8],
-    ) -> Result<Option<(ObjectId, Vec<Entry>)>, RepositoryFailure> {
+    ) -> Result<Looked<(ObjectId, Vec<Entry>)>, RepositoryFailure> {
         let read = self.look(record, |browser| {
             let entry = browser.at_path(commit, path)?;
             let folder = entry.filter(|entry| entry.kind() == EntryKind::Tree);
             folder.map(|entry| Ok((entry.id, browser.folder(&entry.id)?))).transpose()
         });
-        Ok(found(read)?.flatten())
+        Ok(looked(read)?.flatten())
     }
 
     /// What differs between two commits, below a path of each, in Git's order of paths. The first `skip` differences are passed

@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::https::HttpsServer;
+use super::https::router::{self, Route};
 use super::ssh::{SshServer, host_key};
 use super::tls::TlsKeys;
 use super::{Doors, key_file};
@@ -347,6 +348,70 @@ async fn ssh_greets_and_runs_nothing_else() {
     assert_ne!(output(Command::new("sh").args(["-c", &line])).await.status.code(), Some(0));
     let line = format!("{} -W 127.0.0.1:1 git@127.0.0.1", fixture.ssh_command());
     assert_ne!(output(Command::new("sh").args(["-c", &line])).await.status.code(), Some(0));
+}
+
+/// The route after another one: a new one does not compile until it has its place here, and is tried.
+fn route_after(route: Option<&Route>) -> Option<Route> {
+    let shop = || RepositoryPath::OwnAccount(crate::names::RepositoryName::parse("shop").unwrap());
+    Some(match route {
+        None => Route::Health,
+        Some(Route::Health) => Route::Ready,
+        Some(Route::Ready) => Route::Api,
+        Some(Route::Api) => Route::Advertise(GitService::UploadPack, shop()),
+        Some(Route::Advertise(GitService::UploadPack, _)) => Route::Advertise(GitService::ReceivePack, shop()),
+        Some(Route::Advertise(GitService::ReceivePack | GitService::UploadArchive, _)) => {
+            Route::Rpc(GitService::UploadPack, shop())
+        }
+        Some(Route::Rpc(GitService::UploadPack, _)) => Route::Rpc(GitService::ReceivePack, shop()),
+        Some(Route::Rpc(GitService::ReceivePack | GitService::UploadArchive, _)) => return None,
+    })
+}
+
+// C1 D4: every route, tried by nobody and by strangers; what is not for everybody opens for none of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_route_is_closed_to_nobody_and_to_strangers() {
+    let fixture = Fixture::start(Limits::default()).await;
+    let credentials = [
+        "",
+        "Authorization: Basic eDp5\r\n",
+        "Authorization: Basic YWxpY2U6\r\n",
+        "Authorization: Basic YWxpY2U=\r\n",
+        "Authorization: Bearer canary-secret\r\n",
+        "Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20231114/us-east-1/codecommit/aws4_request, SignedHeaders=host, Signature=00\r\n",
+    ];
+    let mut n_routes = 0;
+    let mut at = None;
+    while let Some(route) = route_after(at.as_ref()) {
+        n_routes += 1;
+        let (method, target, is_open) = match &route {
+            Route::Health => ("GET", "/healthz".to_owned(), true),
+            Route::Ready => ("GET", "/readyz".to_owned(), true),
+            Route::Api => ("POST", "/".to_owned(), false),
+            Route::Advertise(service, _) => {
+                ("GET", format!("/v1/repos/shop/info/refs?service={}", service.name()), false)
+            }
+            Route::Rpc(service, _) => ("POST", format!("/v1/repos/shop/{}", service.name()), false),
+        };
+        let uri: hyper::Uri = target.parse().unwrap();
+        let method = hyper::Method::from_bytes(method.as_bytes()).unwrap();
+        assert_eq!(router::route(&method, &uri).unwrap(), route);
+        for credential in credentials {
+            let request = format!(
+                "{method} {target} HTTP/1.1\r\nHost: x\r\n{credential}Content-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            let answer = fixture.raw(request.as_bytes()).await;
+            let status: u16 = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+            if is_open {
+                assert_eq!(status, 200, "{request}{answer}");
+            } else {
+                assert!((400..500).contains(&status), "{request}{answer}");
+                assert!(!answer.contains("refs/") && !answer.contains("shop"), "{answer}");
+            }
+        }
+        at = Some(route);
+    }
+    assert_eq!(n_routes, 7);
+    assert_eq!(fixture.host.n_opened.load(Ordering::SeqCst), 0);
 }
 
 // I1 I2 B11 C4

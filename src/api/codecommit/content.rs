@@ -312,10 +312,17 @@ fn get_folder(call: &Call<'_>, input: GetFolder) -> Result<Folder, ApiError> {
     let path = path(input.folder_path.as_deref())?;
     let commit = commit_of(call, &record, input.commit_specifier.as_deref())?;
     let found = call.host.folder_at(&record, &commit, path.as_bytes()).map_err(of_failure)?;
-    let Some((tree, entries)) = found else {
-        let shown = escape_for_people(path.as_bytes(), 300);
-        let message = format!("there is no folder `{shown}` in {commit}");
-        return Err(ApiError::client("FolderDoesNotExistException", 400, message));
+    let shown = || escape_for_people(path.as_bytes(), 300);
+    let (tree, entries) = match found {
+        Looked::Found(found) => found,
+        Looked::TooLarge => {
+            let message = format!("the folder `{}` is too large to be listed here: clone the repository", shown());
+            return Err(ApiError::client("FolderContentSizeLimitExceededException", 400, message));
+        }
+        Looked::Nothing => {
+            let message = format!("there is no folder `{}` in {commit}", shown());
+            return Err(ApiError::client("FolderDoesNotExistException", 400, message));
+        }
     };
     let folder_path = path.trim_matches('/').to_owned();
     let mut out = Folder {
