@@ -219,7 +219,8 @@ fn a_key_service_keeps_the_root_key_and_without_it_nothing_opens() {
 
     let mut host = TestHost::start();
     let alice = host.person("alice", &["developers", "administrators"]);
-    begin(&host, &alice, "shop");
+    let work = begin(&host, &alice, "shop");
+    git_ok(&alice, &work, &["commit", "-q", "--allow-empty", "-m", "second"]);
     assert_eq!(host.down(), Some(0));
     let config = format!(
         "[root_key]\nkeeper = \"aws-kms\"\nkms_key_id = \"alias/lockgate\"\nkms_endpoint = \"{}\"\nlease_seconds = 3\n",
@@ -262,8 +263,15 @@ fn a_key_service_keeps_the_root_key_and_without_it_nothing_opens() {
     let said = becomes(&host, false);
     assert!(said.contains("the server's root key has not been confirmed"), "{said}");
     host.await_log("aws-kms could not be asked");
+    for url in [alice.at(&host).https("shop"), alice.at(&host).ssh("shop")] {
+        let (succeeded, said) = git(&alice.at(&host), &work, &["push", &url, "main"]);
+        assert!(!succeeded && said.contains("has not been confirmed"), "{said}");
+    }
     service.signal("-CONT");
+    // Nothing of the pushes came in, and now they do.
     assert_eq!(becomes(&host, true), before.1);
+    git_ok(&alice.at(&host), &work, &["push", "-q", &alice.at(&host).https("shop"), "main"]);
+    host.admin(&["fsck"]);
 
     // It knows the key no more.
     let reset = format!("{}/moto-api/reset", service.url);

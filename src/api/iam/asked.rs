@@ -6,7 +6,7 @@
 use super::super::error::ApiError;
 use super::super::operation::{AskedOf, Call};
 use super::super::sts::{Tag, parse_policy_arn};
-use super::users::{MAX_TAGS, with_more_tags};
+use super::tags::{MAX_TAGS, with_more_tags};
 use super::{policy_name, principal_name, user_name};
 use crate::names::{PrincipalName, escape_for_people};
 use crate::operations::authority::{named_role, named_user, role_facts, user_facts};

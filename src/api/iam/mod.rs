@@ -13,6 +13,7 @@ mod roles;
 pub(super) mod signing_keys;
 mod simulate;
 mod ssh_keys;
+mod tags;
 mod users;
 
 use serde::{Deserialize, Serialize};

@@ -10,7 +10,7 @@ use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
 use super::super::sts::Tag;
 use super::asked::{self, asked, of_account, of_provider};
-use super::users::{TagPage, tags, with_more_tags};
+use super::tags::{TagPage, tags, with_more_tags};
 use super::{Done, Paging};
 use crate::identity::{OidcProvider, OidcProviderChange};
 use crate::names::escape_for_people;

@@ -12,7 +12,7 @@ use super::super::service::Service;
 use super::super::sts::Tag;
 use super::asked::{self, asked, of_account, of_role};
 use super::policies::{check_document, encoded};
-use super::users::{Tags, tags, with_more_tags};
+use super::tags::{Tags, tags, with_more_tags};
 use super::{Done, PageEnd, Paging, check_path, principal_name};
 use crate::identity::{Role, RoleChange};
 use crate::operations::authorize::Weight::{Read, Write};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::error::ApiError;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
-use super::users::MAX_TAGS;
+use super::tags::MAX_TAGS;
 use super::{PageEnd, Paging};
 use crate::names::{RefName, escape_for_people};
 use crate::operations::authorize::Weight::Read;

@@ -1,4 +1,4 @@
-//! Users and their tags.
+//! Users.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,13 @@ use super::super::error::ApiError;
 use super::super::iam_ids::user_id;
 use super::super::operation::{Call, NotRegistered, Operations};
 use super::super::service::Service;
-use super::super::sts::{Tag, tags_of};
+use super::super::sts::Tag;
 use super::asked::{self, asked, of_account, of_user};
+use super::tags::{Tags, tags, with_more_tags};
 use super::{Done, PageEnd, Paging, check_path, principal_name, user_name};
 use crate::identity::{CredentialKind, User};
 use crate::operations::authorize::Weight::{Read, Write};
 use crate::operations::renaming::rename_user;
-
-/// Most tags of one thing.
-pub(super) const MAX_TAGS: usize = 50;
 
 pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let iam = Service::Iam;
@@ -86,30 +84,6 @@ impl UserShape {
 
     fn with_tags(user: &User) -> UserShape {
         UserShape { tags: tags(&user.tags), ..UserShape::of(user) }
-    }
-}
-
-/// Tags as lists show them.
-pub(super) fn tags(tags: &BTreeMap<String, String>) -> Vec<Tag> {
-    tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect()
-}
-
-/// Tags with `more` put over them.
-pub(super) fn with_more_tags(
-    tags: &BTreeMap<String, String>,
-    more: Vec<Tag>,
-) -> Result<BTreeMap<String, String>, ApiError> {
-    let mut tags = tags.clone();
-    for (key, value) in tags_of(more)? {
-        if !(1..=128).contains(&key.chars().count()) || value.chars().count() > 256 || key.starts_with("aws:") {
-            let message = "tag keys have 1 to 128 characters and do not begin with `aws:`, values have up to 256";
-            return Err(ApiError::client("InvalidInput", 400, message));
-        }
-        tags.insert(key, value);
-    }
-    match tags.len() > MAX_TAGS {
-        true => Err(ApiError::client("LimitExceeded", 409, format!("there are at most {MAX_TAGS} tags"))),
-        false => Ok(tags),
     }
 }
 
@@ -258,35 +232,6 @@ fn untag_user(call: &Call<'_>, input: UntagUser) -> Result<Done, ApiError> {
     tags.retain(|key, _| !input.tag_keys.contains(key));
     call.wait(call.host.identity().set_user_tags(call.account(), &user.name, tags))?;
     Ok(Done {})
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Tags {
-    tags: Vec<Tag>,
-    is_truncated: bool,
-}
-
-impl Tags {
-    pub(super) fn of(map: &BTreeMap<String, String>) -> Tags {
-        Tags { tags: tags(map), is_truncated: false }
-    }
-}
-
-/// A part of tags, in the order of their keys.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct TagPage {
-    tags: Vec<Tag>,
-    #[serde(flatten)]
-    end: PageEnd,
-}
-
-impl TagPage {
-    pub(super) fn of(map: &BTreeMap<String, String>, paging: &Paging) -> Result<TagPage, ApiError> {
-        let (tags, end) = paging.page(tags(map).into_iter(), |tag| tag.key.clone())?.split();
-        Ok(TagPage { tags, end })
-    }
 }
 
 fn list_user_tags(call: &Call<'_>, input: NamedUser) -> Result<Tags, ApiError> {

@@ -89,7 +89,7 @@ fn rotate_root(ctx: &AdminContext<'_>) -> Result<AdminReply, AdminFailure> {
     let (before, _) = keyring.root_providers();
     ctx.store.wait(keyring.rotate_root()).map_err(|error| failed(&error))?;
     let (after, _) = keyring.root_providers();
-    tracing::warn!(keeper = after, "rotated the root key");
+    tracing::info!(keeper = after, "rotated the root key");
     let moved = if before == after { String::new() } else { format!(", and is kept by {after} instead of {before}") };
     let text = format!("the root key is a new one{moved}; the old one is destroyed");
     Ok(AdminReply::ok(text, json!({"key": "root", "keeper": after})))
@@ -99,7 +99,7 @@ fn rotate_account(ctx: &AdminContext<'_>, account: &AccountId) -> Result<AdminRe
     let directory = ctx.identity.directory();
     let repositories: Vec<[u8; 16]> = directory.repositories(account).map(|record| record.id.into_bytes()).collect();
     let epoch = ctx.store.keyring().rotate_account(account, &repositories).map_err(|error| failed(&error))?;
-    tracing::warn!(%account, epoch, "rotated the key of an account");
+    tracing::info!(%account, epoch, "rotated the key of an account");
     let text = format!(
         "the key of account {account} is a new one, of epoch {epoch}; the keys of its repositories ({}) are under it, \
          and the old one is destroyed",
@@ -116,7 +116,7 @@ fn rotate_repository(
     let repository = (ctx.open_repository)(record).map_err(|error| failed(&error))?;
     let epoch =
         ctx.store.keyring().rotate_repository(&record.account, record.id.as_bytes()).map_err(|error| failed(&error))?;
-    tracing::warn!(repository.name = %record.name, epoch, "rotated the keys of a repository");
+    tracing::info!(repository.name = %record.name, epoch, "rotated the keys of a repository");
     progress(&format!("epoch {epoch} has begun: what is written from now on is sealed under it"));
     progress("sealing anew what is there");
     let done = repository.reseal(&|| false).map_err(|error| failed(&error))?;
@@ -152,7 +152,7 @@ fn change(ctx: &AdminContext<'_>, subject: &Subject, change: StateChange) -> Res
         }
     }
     let (state, destroyed_at) = state_of(&entry);
-    tracing::warn!(key = %subject, state, "changed what may be done with a key");
+    tracing::info!(key = %subject, state, "changed what may be done with a key");
     let text = match entry.state {
         KeyState::Enabled => format!("{subject} is enabled"),
         KeyState::Disabled => {
