@@ -43,8 +43,11 @@ pub struct Api {
     keys: Arc<SigningKeys>,
 }
 
-/// Longest body of a request. Operations that take files will need more.
+/// Longest body of a request.
 const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// Longest body of a request to CodeCommit, which takes files: 7 MB of content as base64, and what belongs to it.
+const MAX_FILES_BODY_BYTES: usize = 11 << 20;
 
 /// Longest form that nobody has signed: a token of 20,000 bytes, and what belongs to it.
 const MAX_UNSIGNED_BYTES: usize = 32 << 10;
@@ -151,11 +154,14 @@ impl Api {
 
 impl ApiCall for Begun {
     fn max_body_bytes(&self) -> usize {
-        MAX_BODY_BYTES
+        match self.service {
+            Service::CodeCommit => MAX_FILES_BODY_BYTES,
+            _ => MAX_BODY_BYTES,
+        }
     }
 
     fn too_long(&self) -> ApiAnswer {
-        let message = format!("the request is longer than {MAX_BODY_BYTES} bytes");
+        let message = format!("the request is longer than {} bytes", self.max_body_bytes());
         let error = ApiError::client("RequestEntityTooLarge", 413, message);
         answer(self.protocol, self.service, &error, &self.head.request_id)
     }

@@ -17,7 +17,7 @@ use crate::names::AccountId;
 use crate::operations::OpContext;
 use crate::operations::authorize::{NotAllowed, Weight};
 use crate::operations::lockgate::Lockgate;
-use crate::policy::{Action, ContextFacts, ResourceFacts};
+use crate::policy::{Action, ContextFacts, RefFacts, ResourceFacts};
 
 /// One call that is under way.
 pub struct Call<'a> {
@@ -149,6 +149,30 @@ impl Operations {
             Output::of(&run(call, input)?)
         };
         let operation = Operation { asks: Asks::Policy(action), run: Box::new(decide_and_run) };
+        self.put(service, name, operation)
+    }
+
+    /// Adds an operation that changes a ref as the action of its name. What the change is becomes known while it is prepared; it is
+    /// decided then, as a push is. Here those are refused who may make no change, and know of nothing.
+    pub fn add_change<I: DeserializeOwned + 'static, O: Serialize + 'static>(
+        &mut self,
+        service: Service,
+        name: &'static str,
+        action: &str,
+        of: fn(&Call<'_>, &I) -> Result<RefFacts, ApiError>,
+        run: fn(&Call<'_>, &Action, I) -> Result<O, ApiError>,
+    ) -> Result<(), NotRegistered> {
+        let action =
+            Action::parse(action).map_err(|unknown| NotRegistered { service, name, why: unknown.to_string() })?;
+        let asked = action.clone();
+        let attempt = move |call: &mut Call<'_>, parameters: &Parameters| {
+            let input: I = parameters.read()?;
+            let on = of(call, &input)?;
+            let allowed = call.host.authorize_attempt(call.ctx, &asked, &on);
+            call.directory = allowed.map_err(|refused| call.denied(&refused))?;
+            Output::of(&run(call, &asked, input)?)
+        };
+        let operation = Operation { asks: Asks::Policy(action), run: Box::new(attempt) };
         self.put(service, name, operation)
     }
 

@@ -123,6 +123,7 @@ pub fn decide_ref(
     policies: &CompiledPolicies,
     directory: &Directory,
     ctx: &OpContext,
+    action: &Action,
     record: &RepositoryRecord,
     name: &RefName,
     change: RefChangeFacts,
@@ -130,7 +131,7 @@ pub fn decide_ref(
 ) -> Decision {
     let resource = ResourceFacts::Ref(RefFacts { repository: repository_facts(record), name: name.clone() });
     let context = ContextFacts::RefChange(change);
-    decide(policies, directory, ctx, &Action::git_push(), &resource, &context, now_ms)
+    decide(policies, directory, ctx, action, &resource, &context, now_ms)
 }
 
 /// Decides one path that a change of `on` writes, on top of the change itself.

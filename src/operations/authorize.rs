@@ -10,8 +10,8 @@ use super::authority::{decide, record_of};
 use super::lockgate::Lockgate;
 use crate::identity::Directory;
 use crate::policy::{
-    Action, CompiledPolicies, ContextFacts, Decision, DecisionRequest, PrincipalFacts, RequestFacts, ResourceFacts,
-    Transport, WebIdentityFacts,
+    Action, ChangeKind, CompiledPolicies, ContextFacts, Decision, DecisionRequest, PrincipalFacts, RefChangeFacts,
+    RefFacts, RequestFacts, ResourceFacts, Transport, WebIdentityFacts,
 };
 
 /// A call that may be made.
@@ -86,6 +86,31 @@ impl Lockgate {
             true => Ok(Allowed { directory, policies, decision }),
             false => Err(NotAllowed::Refused(decision)),
         }
+    }
+
+    /// Whether `ctx` may try to change a ref, whose change is decided when it is known: somebody who could make some change of it, or
+    /// may know of the repository, is told what is wrong with a call; anybody else is refused, and the refusal recorded. Blocks.
+    pub fn authorize_attempt(
+        &self,
+        ctx: &OpContext,
+        action: &Action,
+        on: &RefFacts,
+    ) -> Result<Arc<Directory>, NotAllowed> {
+        let directory = self.identity().directory();
+        let policies = self.policies().with(&directory, self.identity().region());
+        let now_ms = self.store().clock().now_ms();
+        let context = ContextFacts::RefChange(RefChangeFacts::of_kind(ChangeKind::FastForward));
+        let resource = ResourceFacts::Ref(on.clone());
+        let decision = decide(&policies, &directory, ctx, action, &resource, &context, now_ms);
+        if decision.allowed {
+            return Ok(directory);
+        }
+        let repository = ResourceFacts::Repository(on.repository.clone());
+        let plain = ContextFacts::Plain;
+        if decide(&policies, &directory, ctx, &Action::get_repository(), &repository, &plain, now_ms).allowed {
+            return Ok(directory);
+        }
+        self.recorded(directory, policies, decision, now_ms).map(|allowed| allowed.directory)
     }
 
     /// Decides whether `ctx` may do `action` to `resource`, and records the answer. Blocks.

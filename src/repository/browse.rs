@@ -129,7 +129,7 @@ pub struct Difference {
 }
 
 /// By what entries of a tree are in order: folders as if their names ended in `/`.
-fn order_of(entry: &Entry) -> Vec<u8> {
+pub(super) fn order_of(entry: &Entry) -> Vec<u8> {
     let mut order = entry.name.clone();
     if entry.kind() == EntryKind::Tree {
         order.push(b'/');
@@ -194,7 +194,12 @@ impl<'a> Browser<'a> {
     /// What stands at a path of a commit; none if nothing does. `/` at either end is passed over, and the root has an empty path.
     pub fn at_path(&mut self, commit: &ObjectId, path: &[u8]) -> Result<Option<Entry>, BrowseError> {
         let root = self.commit(commit)?.tree;
-        let mut at = Entry { name: Vec::new(), mode: 0o040000, id: root };
+        self.in_tree(&root, path)
+    }
+
+    /// What stands at a path of a tree; none if nothing does.
+    pub fn in_tree(&mut self, root: &ObjectId, path: &[u8]) -> Result<Option<Entry>, BrowseError> {
+        let mut at = Entry { name: Vec::new(), mode: 0o040000, id: *root };
         for part in parts(path) {
             if at.kind() != EntryKind::Tree {
                 return Ok(None);

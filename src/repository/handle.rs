@@ -26,6 +26,7 @@ use super::snapshot::Snapshot;
 use super::walk::{ObjectFilter, Start, select};
 use crate::names::{AccountId, ObjectId, RefName};
 use crate::store::catalog::{Append, AppendOutcome, CatalogError, DecidedUnder, NewDecision, StoredEntry};
+use crate::store::documents::DocumentWrite;
 use crate::store::file::{FileError, FileId, FileKind, FileMeta};
 use crate::store::keyring::{KeyRefusal, KeyringError, RepositoryKeys};
 use crate::store::seal::SealError;
@@ -123,6 +124,8 @@ pub struct PublishWith {
     pub decided_under: Option<DecidedUnder>,
     /// How long files stay that the change takes out of use, in milliseconds; [`RETENTION_MS`] if nothing else is said.
     pub retire_after_ms: Option<i64>,
+    /// Documents that change with it.
+    pub documents: Vec<DocumentWrite>,
 }
 
 /// What a publish appends.
@@ -277,6 +280,7 @@ impl Repository {
                 retire_after_ms: now_ms + with.retire_after_ms.unwrap_or(RETENTION_MS),
                 decisions: with.decisions,
                 decided_under: with.decided_under,
+                documents: with.documents,
             };
             self.store.faults().reach("publish:before-transaction");
             match self.store.wait(self.store.catalog().append(&append, now_ms)).map_err(RepositoryError::from)? {
@@ -301,6 +305,8 @@ impl Repository {
                 AppendOutcome::Lost { .. } => {
                     self.catch_up()?;
                 }
+                // Asked anew, whoever builds the change reads them again.
+                AppendOutcome::DocumentChanged => {}
                 AppendOutcome::PolicyChanged => return Err(RepositoryError::PolicyChanged.into()),
                 AppendOutcome::RepositoryGone => return Err(RepositoryError::Gone.into()),
             }

@@ -14,6 +14,7 @@ pub mod fsck;
 pub mod handle;
 pub mod inspection;
 pub mod log;
+pub mod new_objects;
 pub mod object;
 pub mod objects;
 pub mod pack;
@@ -25,6 +26,7 @@ pub mod shallow;
 pub mod signature;
 pub mod snapshot;
 pub mod tree_diff;
+pub mod tree_edit;
 pub mod walk;
 
 #[cfg(test)]

@@ -17,9 +17,11 @@ use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use subtle::ConstantTimeEq;
 use tokio::sync::Mutex;
 
+use super::documents::{self, DocumentWrite};
 use super::faults::Faults;
 use super::file::FileId;
 use super::seal::{Key, SealError, open_value, seal_value};
+use crate::names::AccountId;
 
 /// Why the catalog could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +110,8 @@ pub struct Append {
     pub decisions: Vec<NewDecision>,
     /// What decided; anything else meanwhile means deciding again.
     pub decided_under: Option<DecidedUnder>,
+    /// Documents that change with it.
+    pub documents: Vec<DocumentWrite>,
 }
 
 /// The state of the rules at a decision.
@@ -155,6 +159,8 @@ pub enum AppendOutcome {
     PolicyChanged,
     /// The repository was deleted.
     RepositoryGone,
+    /// A document was changed since it was read.
+    DocumentChanged,
 }
 
 /// A stored log entry.
@@ -187,8 +193,8 @@ pub struct NewCheckpoint {
     pub sweep_replaced_after_ms: i64,
 }
 
-/// 2: decisions share facts. 3: marks.
-const SCHEMA_VERSION: i64 = 3;
+/// 2: decisions share facts. 3: marks. 4: documents.
+const SCHEMA_VERSION: i64 = 4;
 
 /// SQLite's words. For PostgreSQL `BLOB` is `BYTEA`; nothing else differs.
 const SCHEMA: &[&str] = &[
@@ -213,6 +219,9 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS decision_facts (
         digest BLOB PRIMARY KEY, used_ms BIGINT NOT NULL, sealed BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS mark (name_digest BLOB PRIMARY KEY, sealed BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS document (
+        scope BLOB NOT NULL, kind TEXT NOT NULL, key BLOB NOT NULL, version BIGINT NOT NULL, sealed BLOB NOT NULL,
+        PRIMARY KEY (scope, kind, key))",
 ];
 
 /// What a new catalog begins with.
@@ -221,13 +230,13 @@ const FIRST_SETTINGS: [(&str, i64); 3] = [("schema_version", SCHEMA_VERSION), ("
 /// The catalog of one server.
 #[derive(Clone)]
 pub struct Catalog {
-    writer: Arc<Mutex<SqliteConnection>>,
+    pub(super) writer: Arc<Mutex<SqliteConnection>>,
     /// Absent in memory, where one connection is the whole database.
-    readers: Option<sqlx::SqlitePool>,
+    pub(super) readers: Option<sqlx::SqlitePool>,
     key: Key,
     digest_key: Key,
     setting_key: Key,
-    faults: Faults,
+    pub(super) faults: Faults,
 }
 
 impl Catalog {
@@ -457,6 +466,20 @@ impl Catalog {
         Ok((i64::from_be_bytes(*value), note.to_vec()))
     }
 
+    /// Under which documents of an account lie.
+    pub(super) fn scope_of_account(&self, account: &AccountId) -> [u8; 16] {
+        let digest = digest_of(&self.digest_key, "documents", account.as_str().as_bytes());
+        id_of(&digest[..16])
+    }
+
+    pub(super) fn seal_document(&self, scope: &[u8; 16], place: &[&[u8]], plain: &[u8]) -> Vec<u8> {
+        seal_value(&self.key, &[&[&scope[..]], place].concat(), plain)
+    }
+
+    pub(super) fn open_document(&self, scope: &[u8; 16], place: &[&[u8]], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        open_value(&self.key, &[&[&scope[..]], place].concat(), sealed)
+    }
+
     /// Announces a file before it is written, so that it is swept if nobody publishes it until `expires_ms`.
     pub async fn intend(&self, file: &FileId, repository: &[u8; 16], expires_ms: i64) -> Result<(), CatalogError> {
         let doing = |source| CatalogError::Sql { doing: "announcing a file", source };
@@ -523,6 +546,9 @@ impl Catalog {
         }
         for decision in &append.decisions {
             self.insert_decision(&mut tx, decision, now_ms).await?;
+        }
+        if !documents::apply(&mut tx, &append.documents).await? {
+            return Ok(AppendOutcome::DocumentChanged);
         }
         self.faults.reach("publish:before-commit");
         tx.commit().await.map_err(doing)?;
@@ -849,6 +875,7 @@ async fn forget_repository(tx: &mut SqliteConnection, repository: &[u8; 16]) -> 
          SELECT file, repository, 0 FROM published_file WHERE repository = $1",
         "UPDATE retired_file SET sweep_after_ms = 0 WHERE repository = $1",
         "DELETE FROM published_file WHERE repository = $1",
+        "DELETE FROM document WHERE scope = $1",
     ];
     for statement in statements {
         sqlx::query(statement)

@@ -1,9 +1,10 @@
 //! Where everything lies: sealed files in a blob store, rows in SQL, keys in the keyring. Knows no refs and no users.
 //!
 //! `seal` is the cryptography and `FORMAT.md` its specification; `file` streams sealed files in and out; `catalog` holds
-//! the rows; `keyring` the keys. Plaintext never reaches a disk, temporary files included: there are none.
+//! the rows, `documents` those that people write; `keyring` the keys. Plaintext never reaches a disk, temporary files included: there are none.
 
 pub mod catalog;
+pub mod documents;
 pub mod faults;
 pub mod file;
 pub mod keyring;

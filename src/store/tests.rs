@@ -120,6 +120,7 @@ fn entry(repository: [u8; 16], generation: i64, previous_hash: [u8; 32], mark: u
         retire_after_ms: 0,
         decisions: Vec::new(),
         decided_under: None,
+        documents: Vec::new(),
     }
 }
 

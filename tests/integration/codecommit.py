@@ -292,4 +292,8 @@ assert names() == ["api", "tools"]
 assert "not found" in git("ls-remote", git_url + "store", fails=True)
 refused("RepositoryNameExistsException", admin.create_repository, repositoryName="store")
 
+for part in ["changes"]:
+    path = os.path.join(os.path.dirname(__file__), f"codecommit_{part}.py")
+    exec(compile(open(path).read(), path, "exec"))
+
 print("\n".join(sorted(called)))

@@ -15,7 +15,10 @@ fn each_operation_of_codecommit_has_its_effect() {
     let of = |key: &str| admin[key].as_str().unwrap();
     host.admin(&["user", "create", "eve", "--group", "developers"]);
     let policy = r#"@id("api-is-hidden") forbid (principal == User::"111111111111/eve", action, resource)
-when { resource is Repository && resource.name == "api" };"#;
+when { resource is Repository && resource.name == "api" };
+@id("guarded-branch") forbid (principal == User::"111111111111/eve", action in [Action::"codecommit:ChangeRef"], resource)
+when { resource.name == "refs/heads/main" };
+@id("guarded-path") forbid (principal, action == Action::"codecommit:WritePath", resource) when { resource.name like "infra/*" };"#;
     std::fs::write(host.path("policies/111111111111/hidden.cedar"), policy).unwrap();
     host.admin(&["policy", "apply"]);
     let other = host.admin(&["--output", "json", "credential", "access-key", "create", "eve"]);
@@ -53,5 +56,5 @@ when { resource is Repository && resource.name == "api" };"#;
         .output()
         .unwrap();
     let names: Vec<String> = serde_json::from_slice(&listed.stdout).unwrap();
-    assert_eq!(names, ["api", "tools"], "{}", text(&listed.stderr));
+    assert_eq!(names, ["api", "edits", "tools"], "{}", text(&listed.stderr));
 }

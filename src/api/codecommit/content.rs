@@ -23,7 +23,7 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
 names_repository!(GetCommit, BatchGetCommits, GetBlob, GetFile, GetFolder, GetDifferences);
 
 /// Longest content that is given, in bytes.
-const MAX_CONTENT_BYTES: u64 = 6 << 20;
+pub(super) const MAX_CONTENT_BYTES: u64 = 6 << 20;
 
 #[derive(Serialize)]
 struct Person {
@@ -60,7 +60,7 @@ impl Commit {
     }
 }
 
-fn object_id(text: &str, what: &str) -> Result<ObjectId, ApiError> {
+pub(super) fn object_id(text: &str, what: &str) -> Result<ObjectId, ApiError> {
     if text.is_empty() {
         let code = format!("{what}IdRequiredException");
         return Err(ApiError::client(&code, 400, format!("the id of a {} is required", what.to_lowercase())));
@@ -180,7 +180,7 @@ fn get_blob(call: &Call<'_>, input: GetBlob) -> Result<Content, ApiError> {
 }
 
 /// The commit that is meant; without a word the default branch's tip.
-fn commit_of(
+pub(super) fn commit_of(
     call: &Call<'_>,
     record: &crate::identity::RepositoryRecord,
     given: Option<&str>,
@@ -199,7 +199,7 @@ fn commit_of(
 
 const MAX_PATH_CHARS: usize = 4096;
 
-fn path(given: Option<&str>) -> Result<&str, ApiError> {
+pub(super) fn path(given: Option<&str>) -> Result<&str, ApiError> {
     match given {
         None | Some("") => Err(ApiError::client("PathRequiredException", 400, "a path is required")),
         Some(path) if path.chars().count() > MAX_PATH_CHARS || path.contains('\0') => {
@@ -231,7 +231,7 @@ struct File {
 }
 
 /// In the model's words.
-fn file_mode(mode: u32) -> &'static str {
+pub(super) fn file_mode(mode: u32) -> &'static str {
     match mode & 0o170000 {
         0o120000 => "SYMLINK",
         _ if mode & 0o111 != 0 => "EXECUTABLE",

@@ -1,7 +1,9 @@
-//! CodeCommit: repositories, branches, and what is in them, read. Shapes, limits and errors: AWS, API reference of CodeCommit, version 2015-04-13.
+//! CodeCommit: repositories, branches, and what is in them. Shapes, limits and errors: AWS, API reference of CodeCommit, version 2015-04-13.
 
 mod branches;
+mod changes;
 mod content;
+mod edits;
 mod repositories;
 mod tags;
 
@@ -21,6 +23,7 @@ pub fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     repositories::register(all)?;
     branches::register(all)?;
     content::register(all)?;
+    edits::register(all)?;
     tags::register(all)
 }
 
