@@ -25,6 +25,7 @@ pub mod jobs;
 
 pub mod store;
 
+pub mod review;
 pub mod root_keys;
 
 pub mod aws_client;
