@@ -4,6 +4,7 @@
 //! on it; plaintext of objects lives in memory only, files go through `store`'s sealing.
 
 pub mod archive;
+pub mod blame;
 pub mod browse;
 pub mod changed_paths;
 pub mod check;
@@ -12,8 +13,11 @@ pub mod commit_graph;
 pub mod compaction;
 pub mod fsck;
 pub mod handle;
+pub mod history;
 pub mod inspection;
+pub mod line_diff;
 pub mod log;
+pub mod merge;
 pub mod new_objects;
 pub mod object;
 pub mod objects;
@@ -22,6 +26,7 @@ pub mod receive;
 pub mod ref_change;
 pub mod refs;
 pub mod resealing;
+pub mod search;
 pub mod shallow;
 pub mod signature;
 pub mod snapshot;

@@ -63,8 +63,8 @@ impl<'a> Proposed<'a> {
         Some((commit.tree, commit.parents.clone(), commit.time))
     }
 
-    /// The tree of the newest commit in the history of `tip` for which `is_base` holds.
-    fn nearest(&self, tip: &ObjectId, is_base: impl Fn(&RawId) -> bool) -> Option<RawId> {
+    /// The newest commit in the history of `tip` for which `is_base` holds, and its tree.
+    fn nearest(&self, tip: &ObjectId, is_base: impl Fn(&RawId) -> bool) -> Option<(RawId, RawId)> {
         let mut heap: BinaryHeap<(i64, RawId)> = BinaryHeap::new();
         let mut seen: HashSet<RawId> = HashSet::new();
         let push = |heap: &mut BinaryHeap<_>, seen: &mut HashSet<RawId>, id: RawId| {
@@ -78,7 +78,7 @@ impl<'a> Proposed<'a> {
         while let Some((_, id)) = heap.pop() {
             let (tree, parents, _) = self.commit(&id)?;
             if is_base(&id) {
-                return Some(tree);
+                return Some((id, tree));
             }
             parents.into_iter().for_each(|parent| push(&mut heap, &mut seen, parent));
         }
@@ -87,14 +87,52 @@ impl<'a> Proposed<'a> {
 
     /// The tree of the newest commit in the history of `tip` that some ref reaches already.
     pub fn nearest_served(&self, tip: &ObjectId) -> Option<RawId> {
-        self.nearest(tip, |id| self.snapshot.objects.find(id).is_some())
+        self.nearest(tip, |id| self.snapshot.objects.find(id).is_some()).map(|(_, tree)| tree)
     }
 
     /// The tree of the newest commit in the history of `tip` that is in the history of `other`, too.
     pub fn nearest_shared(&self, tip: &ObjectId, other: &ObjectId) -> Option<RawId> {
+        self.shared(tip, other).map(|(_, tree)| tree)
+    }
+
+    /// The newest commit in the history of `tip`, which may be new, that is in the history of `other`, which is stored.
+    pub fn merge_base(&self, tip: &ObjectId, other: &ObjectId) -> Option<ObjectId> {
+        self.shared(tip, other).map(|(id, _)| ObjectId::from(id))
+    }
+
+    fn shared(&self, tip: &ObjectId, other: &ObjectId) -> Option<(RawId, RawId)> {
         let graph = self.snapshot.graph();
         let history = graph.closure([self.snapshot.commit(other)?]);
         self.nearest(tip, |id| graph.find(id).is_some_and(|node| history.contains(node)))
+    }
+
+    /// Whether `new`, which may be new, has `old` in its history.
+    pub fn descends(&self, new: &ObjectId, old: &ObjectId) -> bool {
+        let graph = self.snapshot.graph();
+        let old_node = graph.find(&raw(old));
+        let mut seen = HashSet::new();
+        let mut stack = vec![raw(new)];
+        while let Some(id) = stack.pop() {
+            if id == raw(old) {
+                return true;
+            }
+            if !seen.insert(id) {
+                continue;
+            }
+            match graph.find(&id) {
+                Some(node) => {
+                    if old_node.is_some_and(|old| graph.is_ancestor(old, node)) {
+                        return true;
+                    }
+                }
+                None => {
+                    if let Some((_, parents, _)) = self.commit(&id) {
+                        stack.extend(parents);
+                    }
+                }
+            }
+        }
+        false
     }
 
     /// The commits in the history of `tip` and not in that of `old`; which they are, if they are no more than `limit`.

@@ -24,8 +24,10 @@ use crate::names::{AccountId, ObjectId, RefName};
 use crate::store::Store;
 use crate::store::catalog::{Record, RecordBatch};
 
+mod history;
+
 /// A folder with a repository of C git, and ours beside it.
-struct Pair {
+pub(super) struct Pair {
     folder: TempDir,
     runtime: tokio::runtime::Runtime,
     repository: Option<Arc<Repository>>,
@@ -51,6 +53,20 @@ impl Pair {
         pair
     }
 
+    /// The branches of a history in the form of `git fast-import`.
+    pub(super) fn imported(history: &[u8]) -> Pair {
+        let pair = Pair::new();
+        git(pair.folder.path(), &["fast-import", "--quiet", "--done"], history);
+        let shown = pair.git(&["for-each-ref", "--format=%(refname)", "refs/heads"]);
+        pair.push(&shown.lines().collect::<Vec<_>>());
+        pair
+    }
+
+    /// Where C git's repository lies.
+    pub(super) fn work(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Forgets what is in memory.
     fn reopen(&mut self) {
         let account = AccountId::parse("111111111111").unwrap();
@@ -59,7 +75,7 @@ impl Pair {
         assert!(self.runtime.metrics().num_workers() > 0);
     }
 
-    fn repository(&self) -> &Repository {
+    pub(super) fn repository(&self) -> &Repository {
         self.repository.as_ref().unwrap()
     }
 
@@ -67,7 +83,7 @@ impl Pair {
         text(git(self.folder.path(), arguments, b""))
     }
 
-    fn id_of(&self, revision: &str) -> ObjectId {
+    pub(super) fn id_of(&self, revision: &str) -> ObjectId {
         ObjectId::from_hex(self.git(&["rev-parse", revision]).trim().as_bytes()).unwrap()
     }
 
@@ -658,6 +674,6 @@ fn pair_branches(pair: &Pair) -> Vec<&'static str> {
 }
 
 /// More cases where somebody asks for them.
-fn cases(few: u32) -> u32 {
+pub(super) fn cases(few: u32) -> u32 {
     std::env::var("LOCKGATE_SOAK").map_or(few, |_| few * 50)
 }
