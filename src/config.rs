@@ -34,6 +34,8 @@ pub struct Config {
     pub limits: Limits,
     /// What the server may connect to.
     pub outbound: Outbound,
+    /// Whom triggers may tell by a name (`[[webhooks]]`).
+    pub webhooks: Vec<Webhook>,
     /// Who keeps the root key.
     pub root_key: RootKeySettings,
     /// Whether a changed policies folder is applied by itself (`policy.watch`).
@@ -116,7 +118,9 @@ impl Config {
         }
         file.limits.check()?;
         let root_key = file.root_key.check(&file.region)?;
+        let webhooks = file.webhooks.into_iter().map(FileWebhook::check).collect::<Result<Vec<_>, _>>()?;
         Ok(Config {
+            webhooks,
             root_key,
             data: folder(&overrides.data, file.data),
             keys: folder(&overrides.keys, file.keys),
@@ -268,6 +272,23 @@ pub struct Outbound {
     pub allow_http: bool,
 }
 
+/// Somebody who can be told of changes.
+#[derive(Clone, PartialEq)]
+pub struct Webhook {
+    /// The name in `arn:aws:lockgate:REGION:ACCOUNT:webhook/NAME`.
+    pub name: String,
+    /// Where to.
+    pub url: String,
+    /// What bodies are signed with.
+    pub secret: Option<String>,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhook").field("name", &self.name).field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
 /// A range of IP addresses, `10.0.0.0/8` or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressRange {
@@ -353,6 +374,14 @@ pub enum ConfigError {
     /// The first account's number.
     #[error(transparent)]
     Account(#[from] InvalidName),
+    /// A webhook that cannot be.
+    #[error("[[webhooks]] `{name}`: {why}")]
+    Webhook {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
 }
 
 /// The file as it stands. The known keys are the keys of its default value, so every field has one.
@@ -371,6 +400,41 @@ struct FileConfig {
     outbound: FileOutbound,
     policy: FilePolicy,
     root_key: FileRootKey,
+    webhooks: Vec<FileWebhook>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileWebhook {
+    name: String,
+    url: String,
+    #[serde(default)]
+    secret_file: PathBuf,
+}
+
+impl FileWebhook {
+    fn check(self) -> Result<Webhook, ConfigError> {
+        let refused = |why| ConfigError::Webhook { name: self.name.clone(), why };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if self.name.is_empty() || !self.name.chars().all(is_name) {
+            return Err(refused("its name is made of letters, digits, `-`, `_` and `.`".to_owned()));
+        }
+        if !self.url.starts_with("https://") && !self.url.starts_with("http://") {
+            return Err(refused("its url begins with https://".to_owned()));
+        }
+        let secret = match self.secret_file.as_os_str().is_empty() {
+            true => None,
+            false => {
+                let read = std::fs::read_to_string(&self.secret_file);
+                let text = read.map_err(|error| refused(format!("its secret_file cannot be read: {error}")))?;
+                match text.trim() {
+                    "" => return Err(refused("its secret_file is empty".to_owned())),
+                    text => Some(text.to_owned()),
+                }
+            }
+        };
+        Ok(Webhook { name: self.name, url: self.url, secret })
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -472,6 +536,7 @@ impl Default for FileConfig {
             limits: Limits::default(),
             outbound: FileOutbound::default(),
             policy: FilePolicy::default(),
+            webhooks: Vec::new(),
             root_key: FileRootKey::default(),
         }
     }

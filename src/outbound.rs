@@ -1,4 +1,4 @@
-//! Connections that the server makes by itself because somebody outside said where to: to OpenID providers.
+//! Connections that the server makes by itself because somebody outside said where to: to OpenID providers, to webhooks.
 //!
 //! Only `https` (and `http` where the configuration allows it), no redirects, no proxy, a bound on time and on bytes. Addresses inside
 //! (loopback, private, link-local, multicast and the like) are refused unless `[outbound] allow_addresses` has them; names are
@@ -86,8 +86,8 @@ impl OutboundClient {
         Ok(self.client.get_or_init(|| client))
     }
 
-    /// What stands at `url`, at most `max_bytes` of it.
-    pub async fn get(&self, url: &str, max_bytes: usize) -> Result<Vec<u8>, OutboundError> {
+    /// The URL, if it may be connected to; names are looked at when they are resolved.
+    fn allowed(&self, url: &str) -> Result<Url, OutboundError> {
         let shown = crate::names::escape_for_people(url.as_bytes(), 200);
         let not_allowed = |why| OutboundError::NotAllowed { url: shown.clone(), why };
         let parsed = Url::parse(url).map_err(|_| not_allowed("it is no URL"))?;
@@ -106,6 +106,42 @@ impl OutboundClient {
         {
             return Err(not_allowed("its address is inside, and `[outbound] allow_addresses` does not have it"));
         }
+        Ok(parsed)
+    }
+
+    /// Posts a body to `url`. Whatever says 2xx has taken it; at most `max_bytes` of the answer are read, and thrown away.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: Vec<u8>,
+        max_bytes: usize,
+    ) -> Result<(), OutboundError> {
+        let parsed = self.allowed(url)?;
+        let shown = crate::names::escape_for_people(url.as_bytes(), 200);
+        let unreachable = |source: reqwest::Error| OutboundError::Unreachable { url: shown.clone(), source };
+        let mut request = self.client()?.post(parsed).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let mut response = request.send().await.map_err(unreachable)?;
+        if !response.status().is_success() {
+            return Err(OutboundError::Status { url: shown, status: response.status().as_u16() });
+        }
+        let mut n_read = 0;
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            n_read += chunk.len();
+            if n_read > max_bytes {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands at `url`, at most `max_bytes` of it.
+    pub async fn get(&self, url: &str, max_bytes: usize) -> Result<Vec<u8>, OutboundError> {
+        let parsed = self.allowed(url)?;
+        let shown = crate::names::escape_for_people(url.as_bytes(), 200);
         let unreachable = |source: reqwest::Error| OutboundError::Unreachable { url: shown.clone(), source };
         let mut response = self.client()?.get(parsed).send().await.map_err(unreachable)?;
         if response.status() != reqwest::StatusCode::OK {

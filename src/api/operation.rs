@@ -17,7 +17,7 @@ use crate::names::AccountId;
 use crate::operations::OpContext;
 use crate::operations::authorize::{NotAllowed, Weight};
 use crate::operations::lockgate::Lockgate;
-use crate::policy::{Action, ContextFacts, RefFacts, ResourceFacts};
+use crate::policy::{Action, ChangeKind, ContextFacts, RefChangeFacts, RefFacts, ResourceFacts};
 
 /// One call that is under way.
 pub struct Call<'a> {
@@ -49,6 +49,14 @@ impl Call<'_> {
         allowed.map(|_| ()).map_err(|refused| self.denied(&refused))
     }
 
+    /// Asks policies for an action that changes a ref, where nothing later decides: as if it moved forward.
+    pub fn permitted(&self, action: &Action, on: &RefFacts) -> Result<(), ApiError> {
+        let context = ContextFacts::RefChange(RefChangeFacts::of_kind(ChangeKind::FastForward));
+        let resource = ResourceFacts::Ref(on.clone());
+        let allowed = self.host.authorize(self.ctx, action, &resource, &context, Weight::Write);
+        allowed.map(|_| ()).map_err(|refused| self.denied(&refused))
+    }
+
     /// What the caller reads who may not.
     pub fn denied(&self, refused: &NotAllowed) -> ApiError {
         ApiError::access_denied(&self.ctx.principal.arn(), refused)
@@ -68,6 +76,9 @@ impl From<ResourceFacts> for AskedOf {
         AskedOf { resource, context: ContextFacts::Plain }
     }
 }
+
+/// Says of what a call is asked, and what those read who may not know of it.
+pub type HiddenOf<I> = fn(&Call<'_>, &I) -> Result<(ResourceFacts, ApiError), ApiError>;
 
 /// What an operation asks of policies before it runs.
 enum Asks {
@@ -146,6 +157,37 @@ impl Operations {
             let AskedOf { resource, context } = of(call, &input)?.into();
             let allowed = call.host.authorize(call.ctx, &asked, &resource, &context, weight);
             call.directory = allowed.map_err(|refused| call.denied(&refused))?.directory;
+            Output::of(&run(call, input)?)
+        };
+        let operation = Operation { asks: Asks::Policy(action), run: Box::new(decide_and_run) };
+        self.put(service, name, operation)
+    }
+
+    /// [`Operations::add`] of what is named by a number or an id that says nothing of where it is: those who may not know of the
+    /// repository read what `of` gives besides, which is what everybody reads of something that is not there.
+    pub fn add_hidden<I: DeserializeOwned + 'static, O: Serialize + 'static>(
+        &mut self,
+        service: Service,
+        name: &'static str,
+        action: &str,
+        weight: Weight,
+        of: HiddenOf<I>,
+        run: fn(&Call<'_>, I) -> Result<O, ApiError>,
+    ) -> Result<(), NotRegistered> {
+        let action =
+            Action::parse(action).map_err(|unknown| NotRegistered { service, name, why: unknown.to_string() })?;
+        let asked = action.clone();
+        let decide_and_run = move |call: &mut Call<'_>, parameters: &Parameters| {
+            let input: I = parameters.read()?;
+            let (resource, hidden) = of(call, &input)?;
+            match call.host.authorize(call.ctx, &asked, &resource, &ContextFacts::Plain, weight) {
+                Ok(allowed) => call.directory = allowed.directory,
+                Err(refused @ NotAllowed::Refused(_)) if call.host.may_know(call.ctx, &resource) => {
+                    return Err(call.denied(&refused));
+                }
+                Err(NotAllowed::Refused(_)) => return Err(hidden),
+                Err(unavailable) => return Err(call.denied(&unavailable)),
+            }
             Output::of(&run(call, input)?)
         };
         let operation = Operation { asks: Asks::Policy(action), run: Box::new(decide_and_run) };

@@ -19,6 +19,8 @@ fn each_operation_says_what_it_asks() {
             "GetAccessKeyInfo",
             "GetCallerIdentity",
             "GetSessionToken",
+            "BatchAssociateApprovalRuleTemplateWithRepositories",
+            "BatchDisassociateApprovalRuleTemplateFromRepositories",
             "BatchGetRepositories"
         ]
     );
@@ -27,7 +29,9 @@ fn each_operation_says_what_it_asks() {
         assert!(all.get(service, name).is_some());
         if let Ok(action) = operation.action() {
             let prefix = action.as_str().split(':').next().unwrap();
-            assert!(prefix == service.signing_name() || prefix == "lockgate", "{name}: {}", action.as_str());
+            // What is ours alone may be about anything.
+            let is_own = prefix == "lockgate" || service == Service::Lockgate;
+            assert!(prefix == service.signing_name() || is_own, "{name}: {}", action.as_str());
         }
     }
     assert!(all.get(Service::Iam, "GetCallerIdentity").is_none());
@@ -232,18 +236,28 @@ fn somebody_without_rights_is_refused_by_each_operation() {
         let target = format!("{}.{name}", service.target_prefix().unwrap_or_default());
         if service.protocol() == Protocol::Json11 {
             request.headers = vec![("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
-            request.body = r#"{"PublicKey": "x", "UserName": "admin", "Proof": "x", "SigningKeyId": "x",
+            request.body =
+                r#"{"PublicKey": "x", "state": "SUCCESS", "UserName": "admin", "Proof": "x", "SigningKeyId": "x",
                 "repositoryName": "shop", "oldName": "shop", "newName": "new", "branchName": "main",
-                "defaultBranchName": "topic", "tags": {"a": "b"}, "tagKeys": ["a"],
+                "defaultBranchName": "topic", "tags": {"a": "b"}, "tagKeys": ["a"], "pullRequestId": "1",
+                "commentId": "00000000-0000-0000-0000-000000000000:00000000-0000-0000-0000-000000000000",
+                "inReplyTo": "00000000-0000-0000-0000-000000000000:00000000-0000-0000-0000-000000000000",
+                "targets": [{"repositoryName": "shop", "sourceReference": "topic"}], "sourceCommitSpecifier": "topic",
+                "destinationCommitSpecifier": "main", "context": "build",
                 "resourceArn": "arn:aws:codecommit:us-east-1:111111111111:shop"}"#
-                .to_owned();
+                    .to_owned();
         }
         let (status, body) = host.ask(&request);
         let action = operation.action().unwrap().as_str();
         // JSON services refuse with 400, whatever it is.
         let expected = if request.headers.is_empty() { 403 } else { 400 };
+        // What is known by a number alone does not exist for those who may not know of it; tests/integration/codecommit_reviews.py
+        // asks for some that do.
+        let is_hidden = ["PullRequestDoesNotExistException", "CommentDoesNotExistException"]
+            .iter()
+            .any(|code| body.contains(code) && (name.contains("PullRequest") || name.contains("Comment")));
         assert!(
-            status == expected && body.contains(&format!("perform: {action} on resource")),
+            status == expected && (is_hidden || body.contains(&format!("perform: {action} on resource"))),
             "{name}: {status} {body}"
         );
     }

@@ -88,6 +88,14 @@ impl Lockgate {
         }
     }
 
+    /// Whether `ctx` may know of a repository. Not recorded: it is asked of somebody who was refused, and whose refusal is.
+    pub fn may_know(&self, ctx: &OpContext, repository: &ResourceFacts) -> bool {
+        let directory = self.identity().directory();
+        let policies = self.policies().with(&directory, self.identity().region());
+        let now_ms = self.store().clock().now_ms();
+        decide(&policies, &directory, ctx, &Action::get_repository(), repository, &ContextFacts::Plain, now_ms).allowed
+    }
+
     /// Whether `ctx` may try to change a ref, whose change is decided when it is known: somebody who could make some change of it, or
     /// may know of the repository, is told what is wrong with a call; anybody else is refused, and the refusal recorded. Blocks.
     pub fn authorize_attempt(

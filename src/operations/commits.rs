@@ -7,21 +7,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::OpContext;
+use super::authority::record_of;
 use super::git_push::Leaning;
 use super::lockgate::Lockgate;
 use super::ref_changes::{RefChanges, Refusal};
 use super::repositories::RepositoryFailure;
+use super::reviews::follow::Merging;
+use super::written_paths::{PathAuthority, PathRefusal};
 use crate::identity::{Principal, RepositoryRecord};
 use crate::names::{ObjectId, RefName, escape_for_people};
 use crate::policy::Action;
 use crate::protocol::receive_pack::RefCommand;
 use crate::repository::browse::{BrowseError, Browser, Side};
-use crate::repository::handle::{Repository, RepositoryError};
+use crate::repository::handle::{PublishWith, Repository, RepositoryError};
+use crate::repository::log::{LogEntry, RefChange};
 use crate::repository::new_objects::commit_bytes;
 pub use crate::repository::new_objects::{Author, NewObjects};
 use crate::repository::object::{EntryKind, ObjectKind};
 use crate::repository::pack::ingest::IngestError;
 use crate::repository::receive::{Quarantine, receive};
+use crate::repository::ref_change::Proposed;
 use crate::repository::snapshot::Snapshot;
 pub use crate::repository::tree_edit::EditError;
 use crate::repository::tree_edit::{KEEP, PathEdit, edit_tree, path_parts};
@@ -237,6 +242,14 @@ pub fn short_name(name: &RefName) -> String {
     escape_for_people(name.strip_prefix(b"refs/heads/").unwrap_or(name), 256)
 }
 
+/// What a change merges.
+pub(super) struct MergeOf {
+    /// The commit that is merged.
+    pub(super) source: ObjectId,
+    /// The pull request, if one is.
+    pub(super) pull_request: Option<Merging>,
+}
+
 /// Where changes are made: one repository, for one caller.
 pub(super) struct Workplace<'a> {
     pub(super) host: &'a Lockgate,
@@ -271,12 +284,74 @@ impl Workplace<'_> {
         })
     }
 
+    /// Whether what came in could be written to `on`, which stands at `old`: asked of its paths. What some ref reaches counts as
+    /// decided when a branch is made there.
+    pub(super) fn decide_paths(
+        &self,
+        snapshot: &Snapshot,
+        quarantine: Option<&Quarantine>,
+        on: &RefName,
+        (old, new): (&ObjectId, &ObjectId),
+    ) -> Result<(), ChangeFailure> {
+        let directory = self.host.identity().directory();
+        let policies = self.host.policies().with(&directory, self.host.identity().region());
+        let paths = PathAuthority::new(&policies, &directory, self.ctx, self.record);
+        let proposed = Proposed::new(snapshot, quarantine);
+        let now_ms = self.host.store().clock().now_ms();
+        let head = snapshot.refs.head_id();
+        let checked = paths.check(&proposed, on, Some(old), new, head.as_ref(), now_ms);
+        match checked.map_err(|error| RepositoryError::Io(io::Error::other(error)))? {
+            None => Ok(()),
+            Some(PathRefusal::OverLimit(why)) => Err(ChangeFailure::Refused(Refusal::Invalid(why))),
+            Some(PathRefusal::Forbidden { path, n_paths, decision }) => {
+                let store = self.host.store();
+                store
+                    .wait(store.catalog().record_decisions(&[record_of(&decision)], now_ms))
+                    .map_err(RepositoryError::from)?;
+                Err(ChangeFailure::Refused(Refusal::Path { path, n_paths, decision }))
+            }
+        }
+    }
+
+    /// Keeps what came in by a ref of the server's own; nothing to do if it is there.
+    pub(super) fn keep(&self, change: RefChange, quarantine: Option<Quarantine>) -> Result<(), ChangeFailure> {
+        let mut is_made = false;
+        let tips: Vec<ObjectId> = change.new.into_iter().collect();
+        let published = self.repository.publish(&mut |snapshot| -> Result<_, RepositoryError> {
+            is_made = false;
+            if snapshot.refs.get(&change.name).is_some() {
+                return Ok(None);
+            }
+            let now_ms = self.host.store().clock().now_ms();
+            let mut entry = LogEntry::new(now_ms, self.ctx.principal.arn());
+            if let Some(quarantine) = &quarantine {
+                let served = quarantine.served_by(&tips).map_err(RepositoryError::from)?;
+                let mut manifest = quarantine.manifest.clone();
+                manifest.served = self.repository.write_served(&served, true)?;
+                self.repository.remember(&manifest, &quarantine.pack);
+                entry.add_packs.push(manifest);
+            }
+            entry.refs = vec![change.clone()];
+            is_made = true;
+            Ok(Some((entry, PublishWith::default())))
+        });
+        if let Some(quarantine) = quarantine {
+            match is_made && published.is_ok() {
+                true => quarantine.published(),
+                false => self.repository.forget(&quarantine.manifest),
+            }
+        }
+        published?;
+        Ok(())
+    }
+
     /// Changes one ref as `action`.
     pub(super) fn change(
         &self,
         action: &Action,
         command: RefCommand,
         quarantine: Option<Quarantine>,
+        merge: Option<&MergeOf>,
     ) -> Result<(), ChangeFailure> {
         let changes = RefChanges {
             host: self.host,
@@ -288,6 +363,8 @@ impl Workplace<'_> {
             quarantine: quarantine.as_ref(),
             is_atomic: true,
             push_options: &[],
+            merging: merge.and_then(|merge| merge.pull_request.as_ref()),
+            checks_of: merge.map(|merge| &merge.source),
         };
         changes.make().of(0)?;
         if let Some(quarantine) = quarantine {
@@ -339,7 +416,7 @@ impl Lockgate {
         let parents: Vec<ObjectId> = parent.into_iter().collect();
         let commit = planned.objects.add(ObjectKind::Commit, commit_bytes(&tree, &parents, &author, &message));
         let quarantine = workplace.take_in(&snapshot, &planned.objects)?;
-        workplace.change(action, command(branch, tip, Some(commit)), quarantine)?;
+        workplace.change(action, command(branch, tip, Some(commit)), quarantine, None)?;
         Ok(told(commit, tree, &edits_made, &before))
     }
 
@@ -362,7 +439,7 @@ impl Lockgate {
             return Err(ChangeFailure::NoCommit(commit.to_string()));
         }
         let workplace = Workplace { host: self, ctx, record, repository: &repository };
-        workplace.change(action, command(branch, None, Some(*commit)), None)
+        workplace.change(action, command(branch, None, Some(*commit)), None, None)
     }
 
     /// Deletes a branch, and says where it stood; none if there is no such branch. Blocks.
@@ -376,7 +453,7 @@ impl Lockgate {
         let repository = self.repository(record)?;
         let Some(tip) = repository.snapshot().refs.get(branch).map(|value| value.id) else { return Ok(None) };
         let workplace = Workplace { host: self, ctx, record, repository: &repository };
-        workplace.change(action, command(branch, Some(tip), None), None)?;
+        workplace.change(action, command(branch, Some(tip), None), None, None)?;
         Ok(Some(tip))
     }
 }

@@ -183,7 +183,8 @@ pub fn advertisement<'a>(
     let refs = snapshot
         .refs
         .iter()
-        .filter(move |(name, _)| shows(name.as_bytes()))
+        // What the server keeps for itself is fetched by who knows its id.
+        .filter(move |(name, _)| shows(name.as_bytes()) && !name.as_bytes().starts_with(b"refs/lockgate/"))
         .map(|(name, value)| AdvertisedRef { name: name.clone(), id: value.id, peeled: value.peeled });
     RefAdvertisement { refs, head }
 }

@@ -164,6 +164,8 @@ impl Push<'_> {
             quarantine: quarantine.as_ref(),
             is_atomic: self.request.capabilities.atomic,
             push_options: &self.request.push_options,
+            merging: None,
+            checks_of: None,
         };
         let outcome = changes.make();
         if let Some(quarantine) = quarantine

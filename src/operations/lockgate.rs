@@ -24,7 +24,7 @@ use super::{
     OpContext, RepositoryPath, TransferError, git_pull, import, key_upkeep, policy_watch,
 };
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Webhook};
 use crate::identity::{AdminCredentials, Directory, Identity, LoginFailure, Principal, RepositoryRecord};
 use crate::jobs::{Upkeep, sweep_hourly};
 use crate::names::AccountId;
@@ -58,6 +58,8 @@ pub struct Lockgate {
     provider_keys: ProviderKeys,
     settings: Arc<Settings>,
     listening: Arc<OnceLock<Listening>>,
+    outbound: OutboundClient,
+    something_due: Arc<tokio::sync::Notify>,
 }
 
 struct Settings {
@@ -66,6 +68,7 @@ struct Settings {
     keys_dir: PathBuf,
     region: String,
     ingest: IngestLimits,
+    webhooks: Vec<Webhook>,
 }
 
 impl Lockgate {
@@ -103,6 +106,7 @@ impl Lockgate {
             keys_dir: config.keys.clone(),
             region: config.region.clone(),
             ingest,
+            webhooks: config.webhooks.clone(),
         };
         if let Some(admin) = store.wait(identity.first_start(&config.account_id))? {
             write_admin_json(&settings.keys_dir, &admin)?;
@@ -111,11 +115,14 @@ impl Lockgate {
         policies.first_start(&settings.policies_dir, &config.account_id, &store, &identity)?;
         let decisions = DecisionLog::new(store.clone());
         let last_uses = LastUses::new(store.clone());
+        let outbound = OutboundClient::new(&config.outbound);
         let host = Lockgate {
             decisions,
             last_uses,
             signed_passwords: Arc::new(SignedPasswords::new(config.own_names(), config.region.clone())),
-            provider_keys: ProviderKeys::new(OutboundClient::new(&config.outbound)),
+            provider_keys: ProviderKeys::new(outbound.clone()),
+            outbound,
+            something_due: Arc::default(),
             store,
             identity,
             policies,
@@ -133,6 +140,21 @@ impl Lockgate {
     /// The keys of OpenID providers.
     pub fn provider_keys(&self) -> &ProviderKeys {
         &self.provider_keys
+    }
+
+    /// Connections that the server makes by itself.
+    pub(super) fn outbound(&self) -> &OutboundClient {
+        &self.outbound
+    }
+
+    /// Webhooks of the configuration, which triggers may name.
+    pub(super) fn webhooks(&self) -> &[Webhook] {
+        &self.settings.webhooks
+    }
+
+    /// Woken when something is written that others are to be told of.
+    pub(super) fn something_due(&self) -> &tokio::sync::Notify {
+        &self.something_due
     }
 
     /// Where the policy folder lies.
@@ -399,6 +421,7 @@ impl Host for Lockgate {
     fn started(&self) {
         tokio::spawn(key_upkeep::look_hourly(self.clone()));
         tokio::spawn(key_upkeep::confirm_root(self.store.clone()));
+        tokio::spawn(super::triggers::tell_regularly(self.clone()));
         if self.settings.watches_policies {
             policy_watch::begin(self.clone());
         }

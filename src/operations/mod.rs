@@ -30,16 +30,20 @@ mod key_upkeep;
 pub mod last_used;
 pub mod live;
 pub mod lockgate;
+pub mod looking_back;
+pub mod merging;
 pub mod policies;
 mod policy_watch;
 pub mod ref_changes;
 pub mod renaming;
 pub mod repositories;
+pub mod reviews;
 pub mod service_roles;
 pub mod sessions;
 pub mod signed_passwords;
 pub mod signing_keys;
 pub mod simulation;
+pub mod triggers;
 mod written_paths;
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ use super::OpContext;
 use super::authority::{decide_ref, record_of};
 use super::commit_facts::add_commit_facts;
 use super::lockgate::Lockgate;
+use super::reviews::approvals::Evaluation;
+use super::reviews::facts::{checks_passed, pull_request_facts};
+use super::reviews::follow::{Merging, follows};
 use super::written_paths::{PathAuthority, PathRefusal};
 use crate::identity::{Directory, RepositoryRecord};
 use crate::names::{ObjectId, RefName, escape_for_people};
@@ -27,6 +30,7 @@ use crate::repository::receive::Quarantine;
 use crate::repository::ref_change::Proposed;
 use crate::repository::refs::Refs;
 use crate::repository::snapshot::Snapshot;
+use crate::review::shelf::{Reviews, ShelfError};
 use crate::store::catalog::DecidedUnder;
 
 /// Namespaces that somebody may write. What lies elsewhere is the server's own (attack checklist B8).
@@ -55,6 +59,10 @@ pub struct RefChanges<'a> {
     pub is_atomic: bool,
     /// What a pusher said besides.
     pub push_options: &'a [String],
+    /// The pull request that is merged, if one is.
+    pub merging: Option<&'a Merging>,
+    /// The commit whose checks count: the new tip's own if it is not said. A merge is as good as what it brings.
+    pub checks_of: Option<&'a ObjectId>,
 }
 
 /// Why a change is not made.
@@ -75,6 +83,10 @@ pub enum Refusal {
     Moved(&'static str),
     /// It is no change that can be made.
     Invalid(String),
+    /// The pull request is closed.
+    Closed(u64),
+    /// Approval rules of the pull request are not satisfied: their names.
+    Rules(Vec<String>),
     /// Another change was refused, and all were to be made or none.
     Together,
     /// The repository's keys may not be used, or the server failed.
@@ -95,6 +107,11 @@ impl fmt::Display for Refusal {
             }
             Refusal::Moved(why) => f.write_str(why),
             Refusal::Invalid(why) | Refusal::Unavailable(why) => f.write_str(why),
+            Refusal::Closed(number) => write!(f, "pull request {number} is closed"),
+            Refusal::Rules(names) => {
+                let names: Vec<String> = names.iter().map(|name| escape_for_people(name.as_bytes(), 100)).collect();
+                write!(f, "approval rules are not satisfied: `{}`", names.join("`, `"))
+            }
             Refusal::Together => f.write_str("atomic push failure: another ref was refused"),
         }
     }
@@ -168,6 +185,9 @@ impl RefChanges<'_> {
                 }
             }
         }
+        if !done.is_empty() {
+            self.host.something_due().notify_one();
+        }
         self.show_default_branch(!done.is_empty());
         Outcome { done, refusals: changing.refusals }
     }
@@ -183,6 +203,13 @@ impl RefChanges<'_> {
                 tracing::error!(error, "the directory does not show the new default branch");
             }
         }
+    }
+}
+
+fn of_shelf(error: ShelfError) -> RepositoryError {
+    match error {
+        ShelfError::Store(error) => error.into(),
+        error => RepositoryError::Io(io::Error::other(error)),
     }
 }
 
@@ -206,6 +233,10 @@ impl Changing<'_> {
         let repository = of.repository;
         let result = repository.publish(&mut |snapshot| -> Result<_, RepositoryError> {
             done.clear();
+            if of.merging.is_some() {
+                // What is known of the pull request may have changed since.
+                decisions.clear();
+            }
             if !of.host.identity().is_active(&of.ctx.principal) {
                 self.refuse_rest(&Refusal::Invalid("your access has ended".into()));
                 return Ok(None);
@@ -236,6 +267,12 @@ impl Changing<'_> {
                     let mut facts = RefChangeFacts::of_kind(kind);
                     facts.push_options = of.push_options.to_vec();
                     self.add_commit_facts(&mut facts, &directory, snapshot, quarantine, &change)?;
+                    if let Err(refusal) =
+                        self.add_review_facts(&mut facts, &directory, snapshot, quarantine, &change)?
+                    {
+                        self.refusals.insert(i, refusal);
+                        continue;
+                    }
                     let now_ms = of.host.store().clock().now_ms();
                     let decision =
                         decide_ref(&policies, &directory, of.ctx, of.action, of.record, &change.name, facts, now_ms);
@@ -270,13 +307,24 @@ impl Changing<'_> {
                 return Ok(None);
             }
             done = accepted.iter().map(|(i, _)| *i).collect();
+            let changes: Vec<&RefChange> = accepted.iter().map(|(_, change)| change).collect();
+            let proposed = Proposed::new(snapshot, quarantine);
+            let reviews = Reviews::new(of.host.store(), repository.keys());
+            let now_ms = of.host.store().clock().now_ms();
+            let follows = follows(&reviews, of.ctx, snapshot, &after, &proposed, &changes, of.merging, now_ms);
+            let follows = follows.map_err(of_shelf)?;
+            let mut documents = follows.documents;
+            let told = super::triggers::due(of.host, of.ctx, of.record, &reviews, &changes, now_ms);
+            documents.extend(told.map_err(of_shelf)?);
+            follows.refs.iter().for_each(|change| after.apply(change));
+            accepted.extend(follows.refs.into_iter().map(|change| (usize::MAX, change)));
             let mut entry = self.entry(snapshot, &after, quarantine, accepted)?;
             let decided = done.iter().filter_map(|i| decisions.get(i));
             let with = PublishWith {
                 decisions: decided.clone().map(record_of).collect(),
                 decided_under: Some(DecidedUnder { generation: policies.generation(), directory: directory.counter() }),
                 retire_after_ms: None,
-                documents: Vec::new(),
+                documents,
             };
             entry.decisions = decided.map(|decision| decision.id.into_bytes()).collect();
             Ok(Some((entry, with)))
@@ -384,7 +432,9 @@ impl Changing<'_> {
         match (change.old, change.new) {
             (None, _) => ChangeKind::Create,
             (Some(_), None) => ChangeKind::Delete,
-            (Some(old), Some(new)) if descends(snapshot, quarantine, &new, &old) => ChangeKind::FastForward,
+            (Some(old), Some(new)) if Proposed::new(snapshot, quarantine).descends(&new, &old) => {
+                ChangeKind::FastForward
+            }
             _ => ChangeKind::Force,
         }
     }
@@ -434,6 +484,48 @@ impl Changing<'_> {
         Ok(())
     }
 
+    /// Fills in what is known of the pull request that is merged, and of checks; or says why it cannot be merged.
+    fn add_review_facts(
+        &self,
+        facts: &mut RefChangeFacts,
+        directory: &Directory,
+        snapshot: &Snapshot,
+        quarantine: Option<&Quarantine>,
+        change: &RefChange,
+    ) -> Result<Result<(), Refusal>, RepositoryError> {
+        let of = self.of;
+        let reviews = Reviews::new(of.host.store(), of.repository.keys());
+        let Some(new) = change.new else { return Ok(Ok(())) };
+        let tip = change.peeled.unwrap_or(new);
+        facts.checks_passed = checks_passed(&reviews, of.checks_of.unwrap_or(&tip)).map_err(of_shelf)?;
+        let Some(merging) = of.merging else { return Ok(Ok(())) };
+        let Some(kept) = reviews.pull_request(merging.number).map_err(of_shelf)? else {
+            return Ok(Err(Refusal::Closed(merging.number)));
+        };
+        let pull_request = kept.value;
+        if !pull_request.is_open {
+            return Ok(Err(Refusal::Closed(merging.number)));
+        }
+        let source = snapshot.refs.get(&pull_request.source).map(|value| value.id);
+        if pull_request.source_commit != merging.source
+            || source != Some(merging.source)
+            || pull_request.destination != change.name
+        {
+            return Ok(Err(Refusal::Moved("the source branch has changed meanwhile")));
+        }
+        let evaluation = Evaluation::of(&pull_request, pull_request.revision);
+        if !evaluation.is_approved {
+            return Ok(Err(Refusal::Rules(evaluation.unsatisfied)));
+        }
+        let Some(old) = change.old else { return Ok(Err(Refusal::Moved("the destination branch is gone"))) };
+        let proposed = Proposed::new(snapshot, quarantine);
+        let tree = proposed.tree_of(&tip);
+        let known =
+            pull_request_facts(of.ctx, of.record, directory, snapshot, &proposed, &pull_request, &old, tree.as_ref());
+        facts.pull_request = Some(known?);
+        Ok(Ok(()))
+    }
+
     /// Why the change may not be made for the paths that it writes, if it may not.
     fn path_refusal(
         &self,
@@ -477,27 +569,6 @@ fn first_branch(snapshot: &Snapshot, changes: &[RefChange]) -> Option<RefName> {
         return None;
     }
     made.iter().find(likely).or(made.first()).map(|name| (*name).clone())
-}
-
-/// Whether `new` has `old` in its history. New commits are in the quarantine, the rest in the repository's graph.
-fn descends(snapshot: &Snapshot, quarantine: Option<&Quarantine>, new: &ObjectId, old: &ObjectId) -> bool {
-    let graph = snapshot.graph();
-    let Some(old) = graph.find(&raw(old)) else { return false };
-    let mut seen = HashSet::new();
-    let mut stack = vec![raw(new)];
-    while let Some(id) = stack.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        if let Some(node) = graph.find(&id) {
-            if graph.is_ancestor(old, node) {
-                return true;
-            }
-        } else if let Some(commit) = quarantine.and_then(|quarantine| quarantine.commits.get(&id)) {
-            stack.extend_from_slice(&commit.parents);
-        }
-    }
-    false
 }
 
 /// Refs whose names differ only in case or Unicode form, which some disks and most eyes take for one (checklist B14).

@@ -74,6 +74,13 @@ pub enum ContextFacts {
         /// The encryption context.
         encryption_context: Tags,
     },
+    /// Saying how a check of a commit stands.
+    PutStatus {
+        /// The check, `build`.
+        check: String,
+        /// How it stands, `SUCCESS`.
+        state: String,
+    },
     /// Putting one event on a bus.
     PutEvent {
         /// Its source, `aws.codecommit`.
@@ -281,6 +288,10 @@ pub(super) fn build(
             pairs.extend(via_service.as_ref().map(|service| ("viaService", text(service))));
             pairs.push(("encryptionContext", tag_set("encryptionContext", encryption_context, closure)));
         }
+        ContextFacts::PutStatus { check, state } => {
+            pairs.push(("check", text(check)));
+            pairs.push(("state", text(state)));
+        }
         ContextFacts::PutEvent { source, detail_type } => {
             pairs.extend([("source", text(source)), ("detailType", text(detail_type))]);
         }
@@ -386,6 +397,7 @@ fn samples() -> Vec<(ContextFacts, ContextFacts)> {
     let tagging = |tags, keys| ContextFacts::Tagging { tags, keys };
     let key = |via_service, encryption_context| ContextFacts::KeyUse { via_service, encryption_context };
     let event = || ContextFacts::PutEvent { source: "x".to_owned(), detail_type: "x".to_owned() };
+    let status = || ContextFacts::PutStatus { check: "x".to_owned(), state: "x".to_owned() };
     let build = |overrides, source_version| ContextFacts::StartBuild { overrides, source_version };
     let approval = |is_author| ContextFacts::Approval { approved: true, is_author };
     vec![
@@ -397,6 +409,7 @@ fn samples() -> Vec<(ContextFacts, ContextFacts)> {
         (passed(), passed()),
         (tagging(Tags::new(), BTreeSet::new()), tagging(tags(), words())),
         (key(None, Tags::new()), key(one(), tags())),
+        (status(), status()),
         (event(), event()),
         (ContextFacts::PutTargets(BTreeSet::new()), ContextFacts::PutTargets(words())),
         (build(BTreeSet::new(), None), build(words(), one())),
@@ -614,12 +627,14 @@ mod tests {
         });
         let event =
             any::<[String; 2]>().prop_map(|[source, detail_type]| ContextFacts::PutEvent { source, detail_type });
+        let status = any::<[String; 2]>().prop_map(|[check, state]| ContextFacts::PutStatus { check, state });
         let build = (any_words(), any::<Option<String>>())
             .prop_map(|(overrides, source_version)| ContextFacts::StartBuild { overrides, source_version });
         let approval = any::<(bool, Option<bool>)>()
             .prop_map(|(approved, is_author)| ContextFacts::Approval { approved, is_author });
         let later = prop_oneof![
             key,
+            status,
             tagging,
             event,
             any_words().prop_map(ContextFacts::PutTargets),

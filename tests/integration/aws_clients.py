@@ -56,7 +56,7 @@ refused(
     "InvalidIdentityToken", sts.assume_role_with_web_identity,
     RoleArn=f"arn:aws:iam::{account}:role/r", RoleSessionName="s1", WebIdentityToken="a.b.c.d",
 )
-refused("UnknownOperationException", admin("codecommit").list_approval_rule_templates)
+refused("UnknownOperationException", admin("kms").list_keys)
 refused("InvalidAction", iam.list_server_certificates)
 
 # Users

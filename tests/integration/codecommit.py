@@ -9,7 +9,7 @@ import boto3, botocore.exceptions
 from botocore.config import Config
 
 endpoint, ca, account, key, secret, git_url, folder = sys.argv[1:8]
-other_key, other_secret = sys.argv[8:10]
+other_key, other_secret, third_key, third_secret, hook_port = sys.argv[8:13]
 called = set()
 
 
@@ -52,9 +52,9 @@ def client(key, secret):
     return made
 
 
-def refused(code, call, **arguments):
+def refused(code, call, *others, **arguments):
     try:
-        call(**arguments)
+        call(*others, **arguments)
     except botocore.exceptions.ClientError as error:
         assert error.response["Error"]["Code"] == code, error
         return str(error)
@@ -82,7 +82,12 @@ refused("RepositoryNameExistsException", admin.create_repository, repositoryName
 refused("InvalidRepositoryNameException", admin.create_repository, repositoryName="shop.git")
 refused("TooManyTagsException", admin.create_repository, repositoryName="x", tags={str(n): "" for n in range(51)})
 refused("InvalidSystemTagUsageException", admin.create_repository, repositoryName="x", tags={"aws:x": ""})
-refused("EncryptionKeyInvalidIdException", admin.create_repository, repositoryName="x", kmsKeyId="alias/other")
+refused("EncryptionKeyNotFoundException", admin.create_repository, repositoryName="x", kmsKeyId="alias/other")
+refused("EncryptionKeyInvalidIdException", admin.create_repository, repositoryName="x", kmsKeyId="a b")
+own_key = f"arn:aws:kms:us-east-1:{account}:alias/aws/codecommit"
+assert shop["kmsKeyId"] == own_key, shop
+assert admin.update_repository_encryption_key(repositoryName="shop", kmsKeyId="alias/aws/codecommit")["originalKmsKeyId"] == own_key
+refused("EncryptionKeyNotFoundException", admin.update_repository_encryption_key, repositoryName="shop", kmsKeyId="alias/other")
 admin.create_repository(repositoryName="api")
 admin.create_repository(repositoryName="tools")
 assert names() == ["api", "shop", "tools"]
@@ -292,7 +297,7 @@ assert names() == ["api", "tools"]
 assert "not found" in git("ls-remote", git_url + "store", fails=True)
 refused("RepositoryNameExistsException", admin.create_repository, repositoryName="store")
 
-for part in ["changes"]:
+for part in ["changes", "history", "reviews", "merges"]:
     path = os.path.join(os.path.dirname(__file__), f"codecommit_{part}.py")
     exec(compile(open(path).read(), path, "exec"))
 

@@ -10,17 +10,38 @@ use crate::support::{TestHost, text};
 #[test]
 fn each_operation_of_codecommit_has_its_effect() {
     let Some(bin) = clients() else { return };
-    let host = TestHost::start();
+    let mut host = TestHost::start();
+    // A port that was free a moment ago is told to the server beforehand; the script listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    std::fs::write(host.path("hook.secret"), "s3cret\n").unwrap();
+    let secret = host.path("hook.secret");
+    let settings = format!(
+        "[outbound]\nallow_addresses = [\"127.0.0.0/8\"]\nallow_http = true\n[[webhooks]]\nname = \"signed\"\n\
+         url = \"http://127.0.0.1:{port}/\"\nsecret_file = {secret:?}\n"
+    );
+    host.down();
+    std::fs::write(host.path("lockgate.toml"), settings).unwrap();
+    host.up(&[]);
     let admin = admin(&host);
     let of = |key: &str| admin[key].as_str().unwrap();
     host.admin(&["user", "create", "eve", "--group", "developers"]);
+    host.admin(&["user", "create", "dora", "--group", "developers"]);
     let policy = r#"@id("api-is-hidden") forbid (principal == User::"111111111111/eve", action, resource)
 when { resource is Repository && resource.name == "api" };
 @id("guarded-branch") forbid (principal == User::"111111111111/eve", action in [Action::"codecommit:ChangeRef"], resource)
 when { resource.name == "refs/heads/main" };
-@id("guarded-path") forbid (principal, action == Action::"codecommit:WritePath", resource) when { resource.name like "infra/*" };"#;
+@id("guarded-path") forbid (principal, action == Action::"codecommit:WritePath", resource) when { resource.name like "infra/*" }
+unless { principal == User::"111111111111/dora" };
+@id("guarded-is-reviewed") forbid (principal, action in [Action::"codecommit:ChangeRef"], resource)
+when { resource.name == "refs/heads/guarded" && context.change != "create" }
+unless { context has pullRequest && context.pullRequest.approvalCount >= 2 && context.pullRequest.pathOwnersApproved
+    && !context.pullRequest.isAuthor && context.checksPassed.contains("build") };
+@id("only-builders-say-build") forbid (principal, action == Action::"codecommit:PutCommitStatus", resource)
+when { context.check == "build" } unless { principal == User::"111111111111/admin" };"#;
     std::fs::write(host.path("policies/111111111111/hidden.cedar"), policy).unwrap();
     host.admin(&["policy", "apply"]);
+    let third = host.admin(&["--output", "json", "credential", "access-key", "create", "dora"]);
+    let third: serde_json::Value = serde_json::from_str(&third).unwrap();
     let other = host.admin(&["--output", "json", "credential", "access-key", "create", "eve"]);
     let other: serde_json::Value = serde_json::from_str(&other).unwrap();
     let endpoint = url(&host);
@@ -32,6 +53,7 @@ when { resource.name == "refs/heads/main" };
         .args([of("account"), of("accessKeyId"), of("secretAccessKey")])
         .args([&format!("{git_url}/v1/repos/"), folder.to_str().unwrap()])
         .args([other["accessKeyId"].as_str().unwrap(), other["secretAccessKey"].as_str().unwrap()])
+        .args([third["accessKeyId"].as_str().unwrap(), third["secretAccessKey"].as_str().unwrap(), &port.to_string()])
         .envs([("GIT_SSL_CAINFO", host.path("keys/ca.pem").to_str().unwrap()), ("GIT_CONFIG_NOSYSTEM", "1")])
         .envs([("GIT_AUTHOR_NAME", "A"), ("GIT_AUTHOR_EMAIL", "a@example.com"), ("GIT_TERMINAL_PROMPT", "0")])
         .envs([("GIT_COMMITTER_NAME", "A"), ("GIT_COMMITTER_EMAIL", "a@example.com")])
@@ -56,5 +78,5 @@ when { resource.name == "refs/heads/main" };
         .output()
         .unwrap();
     let names: Vec<String> = serde_json::from_slice(&listed.stdout).unwrap();
-    assert_eq!(names, ["api", "edits", "tools"], "{}", text(&listed.stderr));
+    assert_eq!(names, ["api", "edits", "merges", "past", "reviews", "tools"], "{}", text(&listed.stderr));
 }

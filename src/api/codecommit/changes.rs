@@ -3,7 +3,7 @@
 use super::super::error::ApiError;
 use super::super::operation::Call;
 use super::{branch_name, named, of_failure};
-use crate::names::escape_for_people;
+use crate::names::{RefName, escape_for_people};
 use crate::operations::authorize::NotAllowed;
 use crate::operations::commits::{ChangeFailure, CommitWords, EditError, MAX_MESSAGE_BYTES};
 use crate::operations::ref_changes::Refusal;
@@ -12,6 +12,11 @@ use crate::policy::{RefFacts, RepositoryFacts, ResourceFacts};
 /// The branch that a call names, in a repository that need not exist.
 pub(super) fn of_branch(call: &Call<'_>, repository: &str, branch: Option<&str>) -> Result<RefFacts, ApiError> {
     Ok(RefFacts { repository: facts_of(call, repository)?, name: branch_name(branch)? })
+}
+
+/// A ref in a repository that need not exist.
+pub(super) fn of_ref(call: &Call<'_>, repository: &str, name: RefName) -> Result<RefFacts, ApiError> {
+    Ok(RefFacts { repository: facts_of(call, repository)?, name })
 }
 
 fn facts_of(call: &Call<'_>, repository: &str) -> Result<RepositoryFacts, ApiError> {
@@ -64,6 +69,8 @@ fn of_refusal(call: &Call<'_>, refusal: Refusal) -> ApiError {
             ApiError { message: format!("{} (path `{path}`)", denied.message), ..denied }
         }
         Refusal::Moved(_) => client("ConcurrentReferenceUpdateException", text),
+        Refusal::Closed(_) => client("PullRequestAlreadyClosedException", text),
+        Refusal::Rules(_) => client("PullRequestApprovalRulesNotSatisfiedException", text),
         // A name that differs in case alone, one that is a folder of another, ...
         Refusal::Invalid(_) | Refusal::Together => client("InvalidBranchNameException", text),
         Refusal::Unavailable(text) => ApiError { code: "InternalFailure".to_owned(), message: text, status: 500 },

@@ -34,7 +34,7 @@ struct Person {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Commit {
+pub(super) struct Commit {
     commit_id: String,
     tree_id: String,
     parents: Vec<String>,
@@ -45,7 +45,7 @@ struct Commit {
 }
 
 impl Commit {
-    fn of(commit: Browsed) -> Commit {
+    pub(super) fn of(commit: Browsed) -> Commit {
         let [author, committer] =
             [commit.author, commit.committer].map(|who| Person { name: who.name, email: who.email, date: who.date });
         Commit {
@@ -164,7 +164,7 @@ struct Content {
     content: Blob,
 }
 
-fn too_large() -> ApiError {
+pub(super) fn too_large() -> ApiError {
     let message = format!("files of more than {MAX_CONTENT_BYTES} bytes are not given here: clone the repository");
     ApiError::client("FileTooLargeException", 400, message)
 }

@@ -1,11 +1,20 @@
 //! CodeCommit: repositories, branches, and what is in them. Shapes, limits and errors: AWS, API reference of CodeCommit, version 2015-04-13.
 
+mod approvals;
 mod branches;
 mod changes;
+mod checks;
+mod comments;
 mod content;
 mod edits;
+mod history;
+mod merges;
+mod pulls;
 mod repositories;
+mod reviews;
 mod tags;
+mod templates;
+mod triggers;
 
 use serde::Serialize;
 
@@ -24,6 +33,14 @@ pub fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     branches::register(all)?;
     content::register(all)?;
     edits::register(all)?;
+    pulls::register(all)?;
+    approvals::register(all)?;
+    templates::register(all)?;
+    comments::register(all)?;
+    checks::register(all)?;
+    merges::register(all)?;
+    triggers::register(all)?;
+    history::register(all)?;
     tags::register(all)
 }
 
@@ -50,6 +67,11 @@ use names_repository;
 /// The repository that the call names, which need not exist.
 fn of_repository<I: OfRepository>(call: &Call<'_>, input: &I) -> Result<ResourceFacts, ApiError> {
     named(call, input.repository_name())
+}
+
+/// A repository, as policies see it.
+fn of_record(record: &RepositoryRecord) -> ResourceFacts {
+    ResourceFacts::Repository(repository_facts(record))
 }
 
 /// What does not exist is asked of by its name, so that a call is refused in the same words whether or not it does.

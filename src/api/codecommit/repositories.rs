@@ -28,10 +28,12 @@ pub(super) fn register(all: &mut Operations) -> Result<(), NotRegistered> {
     let old = |call: &Call<'_>, input: &Rename| named(call, &input.old_name);
     all.add(CodeCommit, "UpdateRepositoryName", "codecommit:UpdateRepositoryName", Write, old, rename)?;
     let action = "codecommit:UpdateRepositoryDescription";
-    all.add(CodeCommit, "UpdateRepositoryDescription", action, Write, of_repository, describe)
+    all.add(CodeCommit, "UpdateRepositoryDescription", action, Write, of_repository, describe)?;
+    let action = "codecommit:UpdateRepositoryEncryptionKey";
+    all.add(CodeCommit, "UpdateRepositoryEncryptionKey", action, Write, of_repository, rekey)
 }
 
-names_repository!(Named, Create, Describe);
+names_repository!(Named, Create, Describe, Rekey);
 
 /// A repository of which nothing but the name is needed.
 #[derive(Deserialize)]
@@ -57,6 +59,7 @@ struct Metadata {
     clone_url_ssh: String,
     #[serde(rename = "Arn")]
     arn: String,
+    kms_key_id: String,
 }
 
 impl Metadata {
@@ -76,6 +79,7 @@ impl Metadata {
             clone_url_http: format!("{https_url}/v1/repos/{}", record.name),
             clone_url_ssh: format!("{ssh_url}/v1/repos/{}", record.name),
             arn: record.arn(call.host.identity().region()),
+            kms_key_id: own_key(call, OWN_KEY)?,
         })
     }
 }
@@ -233,13 +237,60 @@ fn description(text: Option<String>) -> Result<String, ApiError> {
     Ok(text)
 }
 
+/// What the key under which an account's repositories have theirs is called in AWS.
+const OWN_KEY: &str = "alias/aws/codecommit";
+
+/// The account's key, in each of its spellings; there is no other that could be chosen.
+fn own_key(call: &Call<'_>, given: &str) -> Result<String, ApiError> {
+    let arn = format!("arn:aws:kms:{}:{}:{OWN_KEY}", call.host.identity().region(), call.account());
+    let is_id = |c: char| c.is_ascii_alphanumeric() || ":/_-".contains(c);
+    if given == OWN_KEY || given == arn {
+        return Ok(arn);
+    }
+    if given.is_empty() || given.len() > 2048 || !given.chars().all(is_id) {
+        let message = "kmsKeyId is an id, an alias or an ARN of a key";
+        return Err(ApiError::client("EncryptionKeyInvalidIdException", 400, message));
+    }
+    let message = format!(
+        "there is no key `{given}`: every repository has keys of its own, which lie under the account's, {OWN_KEY}"
+    );
+    Err(ApiError::client("EncryptionKeyNotFoundException", 400, message))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rekey {
+    #[serde(default)]
+    repository_name: String,
+    kms_key_id: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rekeyed {
+    repository_id: String,
+    kms_key_id: String,
+    original_kms_key_id: String,
+}
+
+/// The repository's keys lie under the account's key before and after: what is asked for is so already, or cannot be.
+fn rekey(call: &Call<'_>, input: Rekey) -> Result<Rekeyed, ApiError> {
+    let record = find(call, &input.repository_name)?;
+    let Some(given) = input.kms_key_id.as_deref().filter(|id| !id.is_empty()) else {
+        return Err(ApiError::client("EncryptionKeyRequiredException", 400, "kmsKeyId is required"));
+    };
+    let arn = own_key(call, given)?;
+    // Says whether the key may be used now.
+    call.host.branch_names(&record).map_err(of_failure)?;
+    Ok(Rekeyed { repository_id: record.id.to_string(), kms_key_id: arn.clone(), original_kms_key_id: arn })
+}
+
 fn create(call: &Call<'_>, input: Create) -> Result<One, ApiError> {
     let name = repository_name(&input.repository_name)?;
     let description = description(input.repository_description)?;
     tags::check(&input.tags)?;
-    if input.kms_key_id.is_some() {
-        let message = "kmsKeyId: every repository has keys of its own here, and no other can be chosen";
-        return Err(ApiError::client("EncryptionKeyInvalidIdException", 400, message));
+    if let Some(id) = input.kms_key_id.as_deref().filter(|id| !id.is_empty()) {
+        own_key(call, id)?;
     }
     let main = RefName::branch("main").map_err(|error| ApiError::internal(&error))?;
     let identity = call.host.identity();

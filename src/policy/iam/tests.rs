@@ -701,6 +701,9 @@ fn question(dice: &mut Dice, trust: bool) -> Question {
             insert_tag_keys(&mut keys, tag_keys.iter());
         }
     }
+    if let status @ ContextFacts::PutStatus { .. } = ContextFacts::least_for(&action) {
+        context = status;
+    }
     // How.
     let (time_ms, time) = dice.pick(&[
         (1_767_225_600_000, "2026-01-01T00:00:00Z"),
