@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Person, digest, hex, optional_hex};
+use super::{Person, hex, optional_hex};
 use crate::names::ObjectId;
 
 /// Longest comment, in characters.
@@ -22,25 +22,6 @@ pub struct Target {
     /// The commit after.
     #[serde(with = "hex")]
     pub after: ObjectId,
-}
-
-impl Target {
-    /// What the keys begin with of all that is about the same.
-    pub fn prefix(&self) -> Vec<u8> {
-        match self.pull_request {
-            Some(number) => prefix_of_pull_request(number),
-            None => {
-                let before = self.before.map(|id| id.to_string()).unwrap_or_default();
-                let about = digest(&[before.as_bytes(), self.after.to_string().as_bytes()]);
-                [b"c", &about[..16]].concat()
-            }
-        }
-    }
-}
-
-/// [`Target::prefix`] of a pull request.
-pub fn prefix_of_pull_request(number: u64) -> Vec<u8> {
-    [&b"p"[..], &number.to_be_bytes()].concat()
 }
 
 /// Which of two versions of a file.

@@ -1,8 +1,8 @@
 //! Where reviews lie: which documents there are, and what their keys are made of.
 //!
 //! Of a repository: `pull.open` and `pull.closed` by number, `pull.event` by number and place, `comment` by id, `comment.at` by what is
-//! commented on, `token` by the digest of a call's token, `check` by commit and
-//! name, `triggers`. Of an account: `pull.number` (the last one
+//! commented on, `token` by the digest of a call's token, `check` by those of
+//! commit and name, `triggers`. Digests are keyed: a disk does not say which commits or names they are of. Of an account: `pull.number` (the last one
 //! given), `pull.where` (number to repository), `template` by id, and `template.names`, which counts their changes, and `trigger.due` by id.
 
 use serde::de::DeserializeOwned;
@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::checks::Check;
-use super::comment::Comment;
-use super::digest;
+use super::comment::{Comment, Target};
 use super::pull_request::{Event, PullRequest};
 use super::rules::Template;
 use super::triggers::{Due, Triggers};
@@ -80,6 +79,11 @@ fn body<T: Serialize>(kind: &'static str, value: &T) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|source| ShelfError::Damaged { kind, source })
 }
 
+/// What the keys begin with of all comments on a pull request.
+pub fn place_of_pull_request(number: u64) -> Vec<u8> {
+    [&b"p"[..], &number.to_be_bytes()].concat()
+}
+
 /// What a call with a token made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Given {
@@ -104,6 +108,31 @@ impl<'a> Reviews<'a> {
 
     fn shelf(&self) -> Shelf<'a> {
         Shelf::Repository(self.keys)
+    }
+
+    fn token_key(&self, of: &str, token: &str) -> Vec<u8> {
+        self.store.blind("token", &[self.keys.repository(), of.as_bytes(), token.as_bytes()]).to_vec()
+    }
+
+    fn commit_key(&self, commit: &ObjectId) -> [u8; 16] {
+        self.store.blind("checked commit", &[self.keys.repository(), commit.as_slice()])
+    }
+
+    fn check_key(&self, commit: &ObjectId, name: &str) -> Vec<u8> {
+        let of_name = self.store.blind("check", &[self.keys.repository(), name.as_bytes()]);
+        [self.commit_key(commit), of_name].concat()
+    }
+
+    /// What the keys begin with of all comments on the same.
+    pub fn place_of(&self, target: &Target) -> Vec<u8> {
+        match target.pull_request {
+            Some(number) => place_of_pull_request(number),
+            None => {
+                let before = target.before.map(|id| id.as_slice().to_vec()).unwrap_or_default();
+                let parts: [&[u8]; 3] = [self.keys.repository(), &before, target.after.as_slice()];
+                [b"c", &self.store.blind("compared commits", &parts)[..]].concat()
+            }
+        }
     }
 
     fn one<T: DeserializeOwned>(&self, kind: &'static str, key: &[u8]) -> Result<Option<Kept<T>>> {
@@ -187,7 +216,7 @@ impl<'a> Reviews<'a> {
         let comment = &kept.value;
         let mut writes = vec![self.put(COMMENT, comment.id.as_bytes().to_vec(), kept.version, comment)?];
         if kept.version == 0 {
-            let key = [&comment.target.prefix()[..], comment.id.as_bytes()].concat();
+            let key = [&self.place_of(&comment.target)[..], comment.id.as_bytes()].concat();
             writes.push(self.put(COMMENT_AT, key, 0, &comment.thread)?);
         }
         Ok(writes)
@@ -210,12 +239,12 @@ impl<'a> Reviews<'a> {
 
     /// What a call with this token made before. `of` tells kinds of calls, and callers, apart.
     pub fn given(&self, of: &str, token: &str) -> Result<Option<Given>> {
-        Ok(self.one(TOKEN, &token_key(of, token))?.map(|kept| kept.value))
+        Ok(self.one(TOKEN, &self.token_key(of, token))?.map(|kept| kept.value))
     }
 
     /// The write by which a call is remembered.
     pub fn put_given(&self, of: &str, token: &str, given: &Given) -> Result<DocumentWrite> {
-        self.put(TOKEN, token_key(of, token), 0, given)
+        self.put(TOKEN, self.token_key(of, token), 0, given)
     }
 
     /// The triggers; none before they are first put.
@@ -230,27 +259,18 @@ impl<'a> Reviews<'a> {
 
     /// The checks of a commit, by the digests of their names.
     pub fn checks(&self, commit: &ObjectId) -> Result<Vec<Kept<Check>>> {
-        self.list(CHECK, &Listing { prefix: commit.as_slice(), limit: usize::MAX, ..Listing::default() })
+        self.list(CHECK, &Listing { prefix: &self.commit_key(commit), limit: usize::MAX, ..Listing::default() })
     }
 
     /// The check of that name.
     pub fn check(&self, commit: &ObjectId, name: &str) -> Result<Option<Kept<Check>>> {
-        self.one(CHECK, &check_key(commit, name))
+        self.one(CHECK, &self.check_key(commit, name))
     }
 
     /// The write of a check that is new or was read.
     pub fn put_check(&self, commit: &ObjectId, kept: &Kept<Check>) -> Result<DocumentWrite> {
-        self.put(CHECK, check_key(commit, &kept.value.name), kept.version, &kept.value)
+        self.put(CHECK, self.check_key(commit, &kept.value.name), kept.version, &kept.value)
     }
-}
-
-/// Tokens are the caller's: only their digests are in the clear.
-fn token_key(of: &str, token: &str) -> Vec<u8> {
-    digest(&[b"lockgate token", of.as_bytes(), token.as_bytes()]).to_vec()
-}
-
-fn check_key(commit: &ObjectId, name: &str) -> Vec<u8> {
-    [commit.as_slice(), &digest(&[b"lockgate check", name.as_bytes()])[..16]].concat()
 }
 
 /// What lies with an account. All of it blocks.

@@ -472,6 +472,16 @@ impl Catalog {
         id_of(&digest[..16])
     }
 
+    /// A keyed digest of parts, each with its length before it.
+    pub(super) fn blind(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 16] {
+        let mut joined = Vec::new();
+        for part in parts {
+            joined.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            joined.extend_from_slice(part);
+        }
+        id_of(&digest_of(&self.digest_key, purpose, &joined)[..16])
+    }
+
     pub(super) fn seal_document(&self, scope: &[u8; 16], place: &[&[u8]], plain: &[u8]) -> Vec<u8> {
         seal_value(&self.key, &[&[&scope[..]], place].concat(), plain)
     }

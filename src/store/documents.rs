@@ -3,7 +3,7 @@
 //!
 //! A document has a version that each write raises. Whoever writes says which version he has read, and learns that somebody
 //! was faster; several documents change together or not at all, alone or with a publish. Keys are made by the server: what
-//! a user wrote stands in bodies only. Kind, key and version are part of what a body is sealed to, so that no row can be
+//! a user wrote stands in bodies, and in keys as a keyed digest at most ([`Store::blind`]). Kind, key and version are part of what a body is sealed to, so that no row can be
 //! given to another place; an older copy of the same row with its version is not told from the newest.
 
 use sqlx::{Connection, Row, SqliteConnection};
@@ -65,6 +65,12 @@ impl Store {
             Shelf::Repository(keys) => *keys.repository(),
             Shelf::Account(account) => self.catalog.scope_of_account(account),
         }
+    }
+
+    /// What stands in a key for something that somebody else made, such as a name or the id of a commit: a digest that nobody makes
+    /// without the catalog's key, so that a disk does not say whether it is there.
+    pub fn blind(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 16] {
+        self.catalog.blind(purpose, parts)
     }
 
     /// One document; none if it is not there. Blocks.

@@ -11,9 +11,9 @@ use crate::names::{ObjectId, escape_for_people};
 use crate::repository::browse::Browser;
 use crate::repository::merge::hunks::line_after;
 use crate::review::Person;
-use crate::review::comment::{Comment, Location, MAX_REACTIONS, Reaction, Target, Version, prefix_of_pull_request};
+use crate::review::comment::{Comment, Location, MAX_REACTIONS, Reaction, Target, Version};
 use crate::review::rules::request_digest;
-use crate::review::shelf::{Given, Kept};
+use crate::review::shelf::{Given, Kept, place_of_pull_request};
 use crate::store::documents::DocumentWrite;
 
 /// Most comments of one pull request or comparison that are given.
@@ -145,7 +145,7 @@ impl Lockgate {
         let caller = format!("comment {}", comment.author.arn);
         let location = format!("{:?}", comment.location);
         let answered = comment.in_reply_to.map(|id| id.to_string()).unwrap_or_default();
-        let about = comment.target.prefix();
+        let about = reviews.place_of(&comment.target);
         let request = request_digest(&[&about, location.as_bytes(), answered.as_bytes(), comment.content.as_bytes()]);
         for _ in 0..MAX_TRIES {
             let mut writes: Vec<DocumentWrite> = Vec::new();
@@ -291,7 +291,7 @@ impl Lockgate {
         before: Option<&ObjectId>,
         after: Option<&ObjectId>,
     ) -> Result<Vec<Thread>, ReviewFailure> {
-        let mut threads = self.threads(record, &prefix_of_pull_request(number))?;
+        let mut threads = self.threads(record, &place_of_pull_request(number))?;
         if before.is_none() && after.is_none() {
             return Ok(threads);
         }
@@ -353,7 +353,9 @@ impl Lockgate {
         before: Option<ObjectId>,
         after: ObjectId,
     ) -> Result<Vec<Thread>, ReviewFailure> {
-        self.threads(record, &Target { pull_request: None, before, after }.prefix())
+        let repository = self.repository(record)?;
+        let place = self.reviews(&repository).place_of(&Target { pull_request: None, before, after });
+        self.threads(record, &place)
     }
 
     fn threads(&self, record: &RepositoryRecord, prefix: &[u8]) -> Result<Vec<Thread>, ReviewFailure> {
