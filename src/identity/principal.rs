@@ -81,6 +81,8 @@ pub struct SessionPrincipal {
     pub source_identity: Option<PrincipalName>,
     /// The user at the beginning of the chain; none where a service or another identity provider began it.
     pub original_user: Option<UserPrincipal>,
+    /// Whom another identity provider vouched for at the beginning of the chain, as `ISSUER SUBJECT`; none where none did.
+    pub subject: Option<Arc<str>>,
     /// The sessions that the chain went through before, the first one first: with any of them it ends.
     pub chain: Vec<Uuid>,
     /// The user for whom a service acts.

@@ -104,6 +104,8 @@ struct RoleSession {
     source_identity: Option<String>,
     original_user: Option<User>,
     #[serde(default)]
+    subject: Option<String>,
+    #[serde(default)]
     chain: Vec<u128>,
     on_behalf_of: Option<User>,
     tags: BTreeMap<String, String>,
@@ -243,6 +245,7 @@ impl RoleSession {
             name: session.session_name.to_string(),
             source_identity: session.source_identity.as_ref().map(ToString::to_string),
             original_user: session.original_user.as_ref().map(User::of),
+            subject: session.subject.as_ref().map(ToString::to_string),
             chain: session.chain.iter().map(Uuid::as_u128).collect(),
             on_behalf_of: session.on_behalf_of.as_ref().map(User::of),
             tags: session.tags.clone(),
@@ -267,6 +270,7 @@ impl RoleSession {
             session_name: PrincipalName::parse(&self.name).ok()?,
             source_identity: self.source_identity.map(|name| PrincipalName::parse(&name)).transpose().ok()?,
             original_user: user(self.original_user)?,
+            subject: self.subject.map(Arc::from),
             chain: self.chain.into_iter().map(Uuid::from_u128).collect(),
             on_behalf_of: user(self.on_behalf_of)?,
             tags: self.tags,

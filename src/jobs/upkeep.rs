@@ -37,9 +37,9 @@ impl Upkeep {
 
     /// Says that a repository was changed, or opened. Costs nothing where nothing is due.
     pub fn look_at(&self, repository: &Arc<Repository>) {
-        if (repository.is_compaction_due() || repository.is_checkpoint_due())
-            && self.waiting.lock().insert(*repository.id())
-        {
+        let is_due =
+            repository.is_compaction_due() || repository.is_checkpoint_due() || repository.are_path_filters_due();
+        if is_due && self.waiting.lock().insert(*repository.id()) {
             // It fails only when the runtime ends, and whoever opens the repository next asks again.
             let _ = self.sender.send(repository.clone());
         }
@@ -54,6 +54,20 @@ fn look_after(repository: &Repository) {
             tracing::info!(packs, objects, size_bytes, "joined packs");
         }
         Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "joining packs failed"),
+    }
+    let mut n_filtered = 0;
+    while repository.are_path_filters_due() {
+        match repository.make_path_filters() {
+            Ok(0) => break,
+            Ok(n) => n_filtered += n,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "making changed-path filters failed");
+                break;
+            }
+        }
+    }
+    if n_filtered > 0 {
+        tracing::info!(commits = n_filtered, "made changed-path filters");
     }
     match repository.write_checkpoint() {
         Ok(None) => {}

@@ -80,6 +80,37 @@ pub fn add_commit_facts(
     Ok(())
 }
 
+/// The addresses, in small letters, of all who wrote or co-wrote the commits between `old` and `new`; none if there are too many of
+/// them. Co-authors are those whom a line `Co-authored-by: NAME <ADDRESS>` of the message names.
+pub fn written_by(
+    proposed: &Proposed<'_>,
+    new: &ObjectId,
+    old: Option<&ObjectId>,
+) -> io::Result<Option<BTreeSet<String>>> {
+    let objects = proposed.objects();
+    let Some(commits) = proposed.gained(new, old, MAX_COMMITS).commits else { return Ok(None) };
+    let mut reader = objects.reader(1 << 20);
+    let mut found = BTreeSet::new();
+    for id in &commits {
+        let place = objects.find_stored(id).ok_or_else(|| missing(id))?;
+        let commit = CommitView::parse(reader.read_once(place)?).map_err(io::Error::other)?;
+        let co_authors = commit.message().split(|byte| *byte == b'\n').filter_map(co_author);
+        for ident in [commit.author(), commit.committer()].into_iter().chain(co_authors) {
+            found.insert(address_of(ident).to_ascii_lowercase());
+        }
+        if found.len() > MAX_COMMITS {
+            return Ok(None);
+        }
+    }
+    Ok(Some(found))
+}
+
+fn co_author(line: &[u8]) -> Option<&[u8]> {
+    const KEY: &[u8] = b"co-authored-by:";
+    let (key, rest) = line.split_at_checked(KEY.len())?;
+    key.eq_ignore_ascii_case(KEY).then_some(rest)
+}
+
 fn missing(id: &RawId) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("commit {} is missing", ObjectId::from(*id)))
 }
@@ -172,5 +203,7 @@ mod tests {
         assert_eq!(address_of(b"x <a\xff%@b> 1 +0000"), "a%ff%25@b");
         assert_eq!(address_of(b"no brackets"), "no brackets");
         assert_eq!(address_of(b"open <a@b"), "a@b");
+        assert_eq!(co_author(b"Co-Authored-By: A <a@b>").map(address_of).as_deref(), Some("a@b"));
+        assert_eq!(co_author(b"Reviewed-by: A <a@b>"), None);
     }
 }

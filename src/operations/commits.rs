@@ -244,8 +244,8 @@ pub fn short_name(name: &RefName) -> String {
 
 /// What a change merges.
 pub(super) struct MergeOf {
-    /// The commit that is merged.
-    pub(super) source: ObjectId,
+    /// The commit whose checks count: the one that is merged, unless somebody has edited what comes of it.
+    pub(super) checks_of: Option<ObjectId>,
     /// The pull request, if one is.
     pub(super) pull_request: Option<Merging>,
 }
@@ -313,13 +313,14 @@ impl Workplace<'_> {
         }
     }
 
-    /// Keeps what came in by a ref of the server's own; nothing to do if it is there.
-    pub(super) fn keep(&self, change: RefChange, quarantine: Option<Quarantine>) -> Result<(), ChangeFailure> {
+    /// Keeps what came in by refs of the server's own. Nothing is done if one of them stands elsewhere than it is said to.
+    pub(super) fn keep(&self, changes: Vec<RefChange>, quarantine: Option<Quarantine>) -> Result<(), ChangeFailure> {
         let mut is_made = false;
-        let tips: Vec<ObjectId> = change.new.into_iter().collect();
+        let tips: Vec<ObjectId> = changes.iter().filter_map(|change| change.new).collect();
+        let stands = |snapshot: &Snapshot, name: &RefName| snapshot.refs.get(name).map(|value| value.id);
         let published = self.repository.publish(&mut |snapshot| -> Result<_, RepositoryError> {
             is_made = false;
-            if snapshot.refs.get(&change.name).is_some() {
+            if changes.is_empty() || changes.iter().any(|change| stands(snapshot, &change.name) != change.old) {
                 return Ok(None);
             }
             let now_ms = self.host.store().clock().now_ms();
@@ -331,7 +332,7 @@ impl Workplace<'_> {
                 self.repository.remember(&manifest, &quarantine.pack);
                 entry.add_packs.push(manifest);
             }
-            entry.refs = vec![change.clone()];
+            entry.refs = changes.clone();
             is_made = true;
             Ok(Some((entry, PublishWith::default())))
         });
@@ -364,7 +365,7 @@ impl Workplace<'_> {
             is_atomic: true,
             push_options: &[],
             merging: merge.and_then(|merge| merge.pull_request.as_ref()),
-            checks_of: merge.map(|merge| &merge.source),
+            checks_of: merge.and_then(|merge| merge.checks_of.as_ref()),
         };
         changes.make().of(0)?;
         if let Some(quarantine) = quarantine {
@@ -500,9 +501,11 @@ fn plan(browser: &mut Browser<'_>, root: Option<&ObjectId>, asked: &FileEdits) -
     }
     for (path, mode) in &asked.modes {
         let path = taken(path)?;
-        let side = file_at(browser, root, &path)?.ok_or_else(|| no_file(&path))?;
-        planned.before.insert(path.clone(), side);
-        planned.edits.insert(path, Some(Side { mode: mode.bits(), id: side.id }));
+        let before = file_at(browser, root, &path)?.ok_or_else(|| no_file(&path))?;
+        let after = Side { mode: mode.bits(), id: before.id };
+        stays_a_link(&before, &after, &path)?;
+        planned.before.insert(path.clone(), before);
+        planned.edits.insert(path, Some(after));
     }
     let mut moved = Vec::new();
     for put in &asked.puts {
@@ -525,6 +528,7 @@ fn plan(browser: &mut Browser<'_>, root: Option<&ObjectId>, asked: &FileEdits) -
             }
         };
         if let Some(before) = file_at(browser, root, &path)? {
+            stays_a_link(&before, &side, &path)?;
             planned.before.insert(path.clone(), before);
             if before == side && asked.puts.len() == 1 && asked.deletes.is_empty() && asked.modes.is_empty() {
                 return Err(ChangeFailure::SameFile(escape_for_people(&path, 300)));
@@ -550,6 +554,15 @@ fn plan(browser: &mut Browser<'_>, root: Option<&ObjectId>, asked: &FileEdits) -
         }
     }
     Ok(planned)
+}
+
+/// Where a link is, only a link is written: who puts a file there may take it for the file that it leads to (attack checklist A5).
+fn stays_a_link(before: &Side, after: &Side, path: &[u8]) -> Result<(), ChangeFailure> {
+    let is_link = |side: &Side| side.mode == FileMode::Symlink.bits();
+    match is_link(before) && !is_link(after) {
+        true => Err(EditError::IsLink(escape_for_people(path, 300)).into()),
+        false => Ok(()),
+    }
 }
 
 fn no_file(path: &[u8]) -> ChangeFailure {

@@ -63,6 +63,9 @@ impl From<ProtocolError> for PullError {
     }
 }
 
+/// Brings refs up to date that are made when somebody asks for them; which ones a client asks for, the function that it is given says.
+pub type Freshen<'a> = dyn Fn(&dyn Fn(&[u8]) -> bool) + 'a;
+
 /// Answers one upload-pack conversation.
 pub fn upload_pack(
     repository: &Repository,
@@ -70,9 +73,10 @@ pub fn upload_pack(
     mode: GitMode,
     mut input: impl Read,
     output: impl Write,
+    freshen: &Freshen<'_>,
 ) -> Result<Served, PullError> {
     let mut out = BufWriter::with_capacity(64 << 10, output);
-    let result = converse(repository, version, mode, &mut input, &mut out);
+    let result = converse(repository, version, mode, &mut input, &mut out, freshen);
     if let Err(PullError::Refused(error)) = &result {
         write_error(&mut out, &error.message())?;
         out.flush()?;
@@ -91,12 +95,17 @@ fn converse(
     mode: GitMode,
     input: impl Read,
     out: &mut impl Write,
+    freshen: &Freshen<'_>,
 ) -> Result<Served, PullError> {
-    let snapshot = &*repository.snapshot();
+    // Of version 2 the advertisement names no refs.
+    if mode != GitMode::StatelessRpc && version != Version::V2 {
+        freshen(&|_| true);
+    }
+    let mut snapshot = repository.snapshot();
     let stateless = mode != GitMode::Stateful;
     let offer = Offer { agent: AGENT, stateless, filter: true, any_served_want: true, ..Offer::default() };
     if mode != GitMode::StatelessRpc {
-        write_advertisement(out, Service::UploadPack, version, stateless, &offer, advertisement(snapshot, |_| true))?;
+        write_advertisement(out, Service::UploadPack, version, stateless, &offer, advertisement(&snapshot, |_| true))?;
         out.flush()?;
     }
     if mode == GitMode::Advertise {
@@ -105,21 +114,23 @@ fn converse(
     let mut reader = PktReader::new(input);
     let limits = Limits::default();
     if version != Version::V2 {
-        return fetch_v0(repository, snapshot, &mut reader, out, stateless, &limits);
+        return fetch_v0(repository, &snapshot, &mut reader, out, stateless, &limits);
     }
     let mut served = Served::default();
     while let Some(request) = v2::read_command(&mut reader, &limits)? {
         match request.command {
             Command::LsRefs(request) => {
-                write_ls_refs(out, &request, advertisement(snapshot, |name| request.asks_for(name)))?;
+                freshen(&|name| request.asks_for(name));
+                snapshot = repository.snapshot();
+                write_ls_refs(out, &request, advertisement(&snapshot, |name| request.asks_for(name)))?;
             }
             Command::ObjectInfo(request) => write_object_info(out, &request, |id| {
                 let place = snapshot.objects.find(&raw(id))?;
                 Some(snapshot.objects.size(place).into())
             })?,
             Command::Fetch(request) => {
-                let settled = settled_for(repository, snapshot, &request.pack.wants)?;
-                let mut fetch = Fetch::new(settled.as_deref().unwrap_or(snapshot), &request.pack)?;
+                let settled = settled_for(repository, &snapshot, &request.pack.wants)?;
+                let mut fetch = Fetch::new(settled.as_deref().unwrap_or(&snapshot), &request.pack)?;
                 if let AckOutcome::SendPack = negotiate_v2(&request, &mut fetch, out)? {
                     let boundary = fetch.boundary()?;
                     let info = fetch.shallow_info(&boundary);

@@ -18,6 +18,7 @@ use super::git_push::{self, PushError};
 use super::last_used::{LastUse, LastUses};
 use super::live::Live;
 use super::policies::Policies;
+use super::reviews::merge_refs::MergesTried;
 use super::signed_passwords::SignedPasswords;
 use super::{
     AuthFailure, GitHost, GitMode, GitRefusal, GitRequest, GitService, GitSession, GitTransfer, Host, Listening,
@@ -60,6 +61,7 @@ pub struct Lockgate {
     listening: Arc<OnceLock<Listening>>,
     outbound: OutboundClient,
     something_due: Arc<tokio::sync::Notify>,
+    merges_tried: Arc<MergesTried>,
 }
 
 struct Settings {
@@ -123,6 +125,7 @@ impl Lockgate {
             provider_keys: ProviderKeys::new(outbound.clone()),
             outbound,
             something_due: Arc::default(),
+            merges_tried: Arc::default(),
             store,
             identity,
             policies,
@@ -155,6 +158,16 @@ impl Lockgate {
     /// Woken when something is written that others are to be told of.
     pub(super) fn something_due(&self) -> &tokio::sync::Notify {
         &self.something_due
+    }
+
+    /// What is done in the background.
+    pub(super) fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
+    }
+
+    /// Merges of pull requests that need no other try.
+    pub(super) fn merges_tried(&self) -> &MergesTried {
+        &self.merges_tried
     }
 
     /// Where the policy folder lies.
@@ -465,19 +478,23 @@ impl GitTransfer for Transfer {
         let live = Live::new(&self.host.identity, &self.ctx.principal, self.repository.keys());
         let input = live.guard(input);
         match self.session.service {
-            GitService::UploadPack => git_pull::upload_pack(&self.repository, version, mode, input, live.guard(output))
-                .map(|served| {
-                    if let Some(pack) = served.pack {
-                        tracing::info!(
-                            repository.name = %self.record.name,
-                            principal = %self.ctx.principal.arn(),
-                            objects = pack.n_objects,
-                            size_bytes = pack.bytes,
-                            "sent a pack"
-                        );
-                    }
-                })
-                .map_err(pull_error),
+            GitService::UploadPack => {
+                let freshen: &git_pull::Freshen<'_> =
+                    &|asks| self.host.freshen_merges(&self.record, &self.repository, asks);
+                git_pull::upload_pack(&self.repository, version, mode, input, live.guard(output), freshen)
+                    .map(|served| {
+                        if let Some(pack) = served.pack {
+                            tracing::info!(
+                                repository.name = %self.record.name,
+                                principal = %self.ctx.principal.arn(),
+                                objects = pack.n_objects,
+                                size_bytes = pack.bytes,
+                                "sent a pack"
+                            );
+                        }
+                    })
+                    .map_err(pull_error)
+            }
             GitService::UploadArchive if mode == GitMode::Stateful => {
                 git_pull::upload_archive(&self.repository.snapshot(), input, live.guard(output)).map_err(pull_error)
             }

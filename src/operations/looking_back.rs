@@ -1,6 +1,8 @@
 //! What became of files and lines, and which commits did it, for doors that do not speak Git. Whether the caller may look has been
 //! decided before.
 
+use std::sync::Arc;
+
 use super::browsing::Browsed;
 use super::lockgate::Lockgate;
 use super::repositories::RepositoryFailure;
@@ -13,7 +15,9 @@ use crate::repository::handle::RepositoryError;
 pub use crate::repository::history::Version;
 use crate::repository::history::path_history;
 pub use crate::repository::line_diff;
+use crate::repository::path_filters::PathFilters;
 pub use crate::repository::search::{Found, Wanted};
+use crate::repository::snapshot::Snapshot;
 
 /// What came of asking whose lines a file has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +33,18 @@ pub enum BlameLooked {
 }
 
 impl Lockgate {
+    /// A repository as it stands, and the changed-path filters that it has; more of them are made in the background.
+    fn looking_back(&self, record: &RepositoryRecord) -> Result<(Arc<Snapshot>, Arc<PathFilters>), RepositoryFailure> {
+        let repository = self.repository(record)?;
+        let snapshot = repository.snapshot();
+        // Asked for here, the graph is there when it is asked how many commits there are.
+        snapshot.graph();
+        let filters = repository.path_filters()?;
+        repository.wants_path_filters();
+        self.upkeep().look_at(&repository);
+        Ok((snapshot, filters))
+    }
+
     /// The versions of what stands at a path, as of a commit; renames of files are followed. The first `skip` are passed over, and at
     /// most `most` given, each with its commit. Blocks.
     pub fn path_history(
@@ -38,8 +54,8 @@ impl Lockgate {
         path: &[u8],
         page: (usize, usize),
     ) -> Result<Vec<(Version, Browsed)>, RepositoryFailure> {
-        let snapshot = self.repository(record)?.snapshot();
-        let versions = path_history(&snapshot, commit, path, true, page).map_err(of_browsing)?;
+        let (snapshot, filters) = self.looking_back(record)?;
+        let versions = path_history(&snapshot, &filters, commit, path, true, page).map_err(of_browsing)?;
         let mut browser = Browser::new(&snapshot);
         let mut with_commit = |version: Version| {
             let commit = browser.commit(&version.commit)?;
@@ -56,8 +72,8 @@ impl Lockgate {
         path: &[u8],
         limit: u64,
     ) -> Result<BlameLooked, RepositoryFailure> {
-        let snapshot = self.repository(record)?.snapshot();
-        match blame::blame(&snapshot, commit, path, limit) {
+        let (snapshot, filters) = self.looking_back(record)?;
+        match blame::blame(&snapshot, &filters, commit, path, limit) {
             Ok(lines) => Ok(BlameLooked::Lines(lines)),
             Err(BlameError::NoFile) => Ok(BlameLooked::NoFile),
             Err(BlameError::Binary) => Ok(BlameLooked::Binary),
@@ -76,8 +92,8 @@ impl Lockgate {
         wanted: &Wanted,
         page: (usize, usize),
     ) -> Result<Found, RepositoryFailure> {
-        let snapshot = self.repository(record)?.snapshot();
-        crate::repository::search::search(&snapshot, commit, wanted, page).map_err(of_browsing)
+        let (snapshot, filters) = self.looking_back(record)?;
+        crate::repository::search::search(&snapshot, &filters, commit, wanted, page).map_err(of_browsing)
     }
 }
 

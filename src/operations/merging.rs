@@ -14,6 +14,7 @@ use crate::names::{ObjectId, RefName};
 use crate::policy::Action;
 use crate::repository::browse::{BrowseError, Browser};
 use crate::repository::handle::{Repository, RepositoryError};
+use crate::repository::line_diff::is_binary;
 use crate::repository::log::RefChange;
 pub use crate::repository::merge::hunks::{Lines, MergeHunk};
 pub use crate::repository::merge::{
@@ -92,6 +93,8 @@ pub enum MergeProblem {
     TooMuch,
     /// Too many things would have to be compared.
     TooMany,
+    /// Somebody has to merge them with Git.
+    ByHand,
     /// A resolution cannot be.
     Resolution,
     /// A path is none.
@@ -108,6 +111,7 @@ impl MergeProblem {
             MergeError::Unrelated => MergeProblem::Unrelated,
             MergeError::TooMuchContent { .. } => MergeProblem::TooMuch,
             MergeError::TooManyBases => MergeProblem::TooMany,
+            MergeError::Unmergeable => MergeProblem::ByHand,
             MergeError::NotInConflict(_) | MergeError::BadResolution { .. } => MergeProblem::Resolution,
             MergeError::Path(_) => MergeProblem::Path,
             MergeError::Browse(_) | MergeError::Failed(_) => MergeProblem::Failed,
@@ -143,6 +147,14 @@ pub struct MergeRequest<'a> {
     pub options: MergeOptions<'a>,
     /// Who says what with it.
     pub words: CommitWords,
+}
+
+impl MergeRequest<'_> {
+    /// Whether somebody settles conflicts by hand.
+    fn is_edited(&self) -> bool {
+        let given = self.options.resolutions.is_some_and(|given| !given.files.is_empty() || !given.modes.is_empty());
+        given && self.options.settling == Settling::ByHand && self.option != MergeOption::FastForwardMerge
+    }
 }
 
 impl Lockgate {
@@ -222,7 +234,8 @@ impl Lockgate {
             return Ok(Vec::new());
         }
         let bytes = |text: &Option<std::sync::Arc<[u8]>>| text.as_deref().unwrap_or_default().to_vec();
-        Ok(hunks::merge_hunks(&bytes(&base), &bytes(&source), &bytes(&destination)))
+        // Nor has what has too many.
+        Ok(hunks::merge_hunks(&bytes(&base), &bytes(&source), &bytes(&destination)).unwrap_or_default())
     }
 
     /// A file of a merge that is not in conflict, as a conflict is told: without any. Blocks.
@@ -237,7 +250,7 @@ impl Lockgate {
             }
             let content = browser.blob(&entry.id, MAX_DESCRIBED_BYTES);
             let (size, is_binary) = match content {
-                Ok(content) => (content.len() as u64, hunks::is_binary(&content)),
+                Ok(content) => (content.len() as u64, is_binary(&content)),
                 Err(BrowseError::TooLarge { size, .. }) => (size, true),
                 Err(error) => return Err(error.into()),
             };
@@ -301,7 +314,7 @@ impl Lockgate {
         let name = RefName::parse(format!("refs/lockgate/merges/{}", made.commit).as_bytes())
             .map_err(|error| RepositoryError::Io(std::io::Error::other(error)))?;
         let change = RefChange { name, old: None, new: Some(made.commit), peeled: None };
-        workplace.keep(change, quarantine)?;
+        workplace.keep(vec![change], quarantine)?;
         Ok(made)
     }
 
@@ -353,7 +366,7 @@ impl Lockgate {
             return Err(MergeFailure::OtherSource(source));
         }
         let pair = pair_of(&snapshot, source, destination);
-        let merging = Merging { number, source, option: request.option };
+        let merging = Merging { number, source, option: request.option, is_edited: request.is_edited() };
         let words = || format!("Merge pull request {number}: {}", pull_request.title);
         let target = pull_request.destination.clone();
         self.merge_onto(ctx, record, &repository, &snapshot, action, &pair, &target, request, Some(merging), &words)?;
@@ -382,7 +395,8 @@ impl Lockgate {
             true => None,
             false => workplace.take_in(snapshot, &objects)?,
         };
-        let merge = MergeOf { source: pair.source, pull_request };
+        let checks_of = (!request.is_edited()).then_some(pair.source);
+        let merge = MergeOf { checks_of, pull_request };
         let change = command(target, Some(pair.destination), Some(made.commit));
         workplace.change(action, change, quarantine, Some(&merge))?;
         Ok(made)

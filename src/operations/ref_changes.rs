@@ -513,15 +513,25 @@ impl Changing<'_> {
         {
             return Ok(Err(Refusal::Moved("the source branch has changed meanwhile")));
         }
-        let evaluation = Evaluation::of(&pull_request, pull_request.revision);
+        let evaluation = Evaluation::of(&pull_request, pull_request.revision, directory);
         if !evaluation.is_approved {
             return Ok(Err(Refusal::Rules(evaluation.unsatisfied)));
         }
         let Some(old) = change.old else { return Ok(Err(Refusal::Moved("the destination branch is gone"))) };
         let proposed = Proposed::new(snapshot, quarantine);
         let tree = proposed.tree_of(&tip);
-        let known =
-            pull_request_facts(of.ctx, of.record, directory, snapshot, &proposed, &pull_request, &old, tree.as_ref());
+        let is_edited = merging.is_edited;
+        let known = pull_request_facts(
+            of.ctx,
+            of.record,
+            directory,
+            snapshot,
+            &proposed,
+            &pull_request,
+            is_edited,
+            &old,
+            tree.as_ref(),
+        );
         facts.pull_request = Some(known?);
         Ok(Ok(()))
     }

@@ -80,6 +80,7 @@ pub struct WebAssumedRole {
 /// What a session begins with, besides what was asked for.
 struct Begun {
     original_user: Option<UserPrincipal>,
+    subject: Option<Arc<str>>,
     on_behalf_of: Option<UserPrincipal>,
     source_identity: Option<PrincipalName>,
     tags: BTreeMap<String, String>,
@@ -203,7 +204,11 @@ impl Lockgate {
             )));
         }
         let mfa = ctx.principal.mfa() && chain.is_empty() || request.one_time_code.is_some();
-        let begun = Begun { original_user, on_behalf_of, source_identity, tags, transitive_tags, mfa, chain };
+        let subject = match &ctx.principal {
+            Principal::Session(from) => from.subject.clone(),
+            _ => None,
+        };
+        let begun = Begun { original_user, subject, on_behalf_of, source_identity, tags, transitive_tags, mfa, chain };
         self.begin(role, request, begun)
     }
 
@@ -270,6 +275,7 @@ impl Lockgate {
         };
         let begun = Begun {
             original_user: None,
+            subject: Some(format!("{issuer_url} {}", claims.subject).into()),
             on_behalf_of: None,
             source_identity,
             tags: request.tags.clone(),
@@ -301,6 +307,7 @@ impl Lockgate {
             session_name: request.session_name.clone(),
             source_identity: begun.source_identity,
             original_user: begun.original_user,
+            subject: begun.subject,
             chain: begun.chain,
             on_behalf_of: begun.on_behalf_of,
             tags: begun.tags,

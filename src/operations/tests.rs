@@ -68,12 +68,12 @@ impl Inside {
         inside
     }
 
-    fn shop(&self) -> RepositoryRecord {
+    pub(crate) fn shop(&self) -> RepositoryRecord {
         let name = RepositoryName::parse("shop").unwrap();
         self.host.identity().directory().repository(&account(), &name).cloned().unwrap()
     }
 
-    fn tip(&self, branch: &str) -> Option<ObjectId> {
+    pub(crate) fn tip(&self, branch: &str) -> Option<ObjectId> {
         let repository = self.host.repository(&self.shop()).unwrap();
         repository.snapshot().refs.get(&RefName::branch(branch).unwrap()).map(|entry| entry.id)
     }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use uuid::Uuid;
 
@@ -101,19 +103,21 @@ impl Lockgate {
                 why: "no webhook of the configuration is called that",
             });
         };
+        let (id, timestamp) = (id.to_string(), self.store().clock().now_seconds().to_string());
         let mut headers = vec![
             ("content-type", "application/json".to_owned()),
             ("x-lockgate-event", "ReferenceChange".to_owned()),
-            ("x-lockgate-delivery", id.to_string()),
+            ("webhook-id", id.clone()),
+            ("webhook-timestamp", timestamp.clone()),
         ];
         if let Some(secret) = &webhook.secret {
-            headers.push(("x-lockgate-signature-256", signature(secret.as_bytes(), body.as_bytes())));
+            headers.push(("webhook-signature", signature(secret, &[&id, &timestamp, &body])));
         }
         self.outbound().post(&webhook.url, &headers, body.into_bytes(), MAX_ANSWER_BYTES).await
     }
 
     /// Tells what is due; gives how long nothing is, in milliseconds, as far as is known.
-    async fn tell_what_is_due(&self) -> Result<Option<i64>, ShelfError> {
+    async fn tell_what_is_due(&self) -> Option<i64> {
         let mut next: Option<i64> = None;
         let accounts: Vec<AccountId> =
             self.identity().directory().accounts().map(|account| account.id.clone()).collect();
@@ -121,8 +125,16 @@ impl Lockgate {
             let host = self.clone();
             let of_account = account.clone();
             let read = tokio::task::spawn_blocking(move || AccountReviews::new(host.store(), &of_account).due());
-            let Ok(due) = read.await else { continue };
-            let due = due?;
+            // What lies wrong in one account keeps the others from nothing.
+            let due = match read.await {
+                Ok(Ok(due)) => due,
+                Ok(Err(error)) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, account = %account, "what triggers wait to tell cannot be read");
+                    continue;
+                }
+                Err(_) => continue,
+            };
             let now_ms = self.store().clock().now_ms();
             let (now, later): (Vec<_>, Vec<_>) = due.into_iter().partition(|(_, kept)| kept.value.next_ms <= now_ms);
             for (_, kept) in &later {
@@ -135,12 +147,17 @@ impl Lockgate {
                 });
                 let told = futures::future::join_all(tell).await;
                 for ((id, kept), told) in some.iter().zip(told) {
-                    let again = self.after(&account, *id, kept.clone(), told).await?;
-                    next = [next, again].into_iter().flatten().min();
+                    match self.after(&account, *id, kept.clone(), told).await {
+                        Ok(again) => next = [next, again].into_iter().flatten().min(),
+                        Err(error) => {
+                            let error = &error as &dyn std::error::Error;
+                            tracing::error!(error, account = %account, "what came of telling a trigger cannot be noted");
+                        }
+                    }
                 }
             }
         }
-        Ok(next.map(|next| (next - self.store().clock().now_ms()).max(0)))
+        next.map(|next| (next - self.store().clock().now_ms()).max(0))
     }
 
     /// Notes what came of telling; gives when it is tried again.
@@ -183,11 +200,14 @@ impl Lockgate {
     }
 }
 
-/// HMAC-SHA256 of a body, as receivers of webhooks know it.
-fn signature(secret: &[u8], body: &[u8]) -> String {
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-    mac.update(body);
-    format!("sha256={}", crate::review::hex_of(&mac.finalize().into_bytes()))
+/// The signature of a delivery's id, time and body by the Standard Webhooks specification, 1.0.0: HMAC-SHA256 over all of them joined by
+/// dots, in base64. A secret `whsec_...` is base64; any other is taken as it is.
+fn signature(secret: &str, signed: &[&str; 3]) -> String {
+    let decoded = secret.strip_prefix("whsec_").and_then(|rest| BASE64.decode(rest).ok());
+    let key = decoded.as_deref().unwrap_or(secret.as_bytes());
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(signed.join(".").as_bytes());
+    format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()))
 }
 
 /// How long is waited if nothing is known to be due.
@@ -197,12 +217,8 @@ const LONG: Duration = Duration::from_secs(60);
 pub(super) async fn tell_regularly(host: Lockgate) {
     loop {
         let wait = match host.tell_what_is_due().await {
-            Ok(Some(wait_ms)) => Duration::from_millis(wait_ms.unsigned_abs()).clamp(Duration::from_millis(100), LONG),
-            Ok(None) => LONG,
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "triggers cannot be told");
-                LONG
-            }
+            Some(wait_ms) => Duration::from_millis(wait_ms.unsigned_abs()).clamp(Duration::from_millis(100), LONG),
+            None => LONG,
         };
         // Woken by whoever changes refs, or by time.
         let _ = tokio::time::timeout(wait, host.something_due().notified()).await;
@@ -261,10 +277,12 @@ pub(super) fn due(
 mod tests {
     use super::*;
 
-    // RFC 4231, test case 2.
+    // The example of the Standard Webhooks specification's libraries.
     #[test]
-    fn bodies_are_signed() {
-        let expected = "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(signature(b"Jefe", b"what do ya want for nothing?"), expected);
+    fn deliveries_are_signed() {
+        let signed = ["msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", r#"{"test": 2432232314}"#];
+        let expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        assert_eq!(signature("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &signed), expected);
+        assert_ne!(signature("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &signed), expected);
     }
 }

@@ -1,7 +1,7 @@
 //! Which commit each line of a file comes from, as `git blame` finds it: lines that a parent has, too, are the parent's.
 //!
 //! A file that a parent lacks is looked for there under the name it was renamed from; lines that moved within a file or came from
-//! another one are those of the commit that put them there. Work is bounded by the number of versions that are compared.
+//! another one are those of the commit that put them there. Work is bounded by the number of versions that are compared, and by their bytes.
 
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
@@ -11,11 +11,15 @@ use super::commit_graph::Node;
 use super::history::{PathNumber, Tracker, ordered_times};
 use super::line_diff::{self, Replaced};
 use super::object::EntryKind;
+use super::path_filters::PathFilters;
 use super::snapshot::Snapshot;
 use crate::names::ObjectId;
 
 /// Most pairs of versions that are compared. What is not settled then is the commit's at which it stopped.
 pub const MAX_COMPARED: usize = 20_000;
+
+/// Most bytes that are compared, both sides counted; beyond, it is the same.
+const MAX_COMPARED_BYTES: u64 = 1 << 30;
 
 /// Lines of a file that come from one commit and stood there one after the other. Counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +65,14 @@ struct Piece {
 
 /// Tells for each line of the file at `path` of a commit where it comes from. Files of more than `limit` bytes are not read: the
 /// version before one that is larger does not count.
-pub fn blame(snapshot: &Snapshot, tip: &ObjectId, path: &[u8], limit: u64) -> Result<Vec<Blamed>, BlameError> {
-    let mut tracker = Tracker::new(snapshot);
+pub fn blame(
+    snapshot: &Snapshot,
+    filters: &PathFilters,
+    tip: &ObjectId,
+    path: &[u8],
+    limit: u64,
+) -> Result<Vec<Blamed>, BlameError> {
+    let mut tracker = Tracker::new(snapshot, filters);
     let graph = tracker.graph;
     let tip = snapshot.commit(tip).ok_or_else(|| BrowseError::NoCommit(tip.to_string()))?;
     let path = tracker.number(path);
@@ -81,11 +91,22 @@ pub fn blame(snapshot: &Snapshot, tip: &ObjectId, path: &[u8], limit: u64) -> Re
     let all = Piece { line: 0, at: 0, count: count as u32 };
     let mut pending: HashMap<(Node, PathNumber), Vec<Piece>> = HashMap::from([((tip, path), vec![all])]);
     let mut contents = Contents { latest: BTreeMap::new(), limit };
-    let (mut n_compared, mut out) = (0, Vec::new());
+    let (mut n_compared, mut n_bytes, mut out) = (0, 0, Vec::new());
     while let Some((_, node, path)) = heap.pop() {
         let Some(mut pieces) = pending.remove(&(node, path)) else { continue };
         pieces.retain(|piece| piece.count > 0);
         if pieces.is_empty() {
+            continue;
+        }
+        let mut go_on = |to: (Node, PathNumber), passed: Vec<Piece>| {
+            let known = pending.entry(to).or_insert_with(|| {
+                heap.push((times[to.0 as usize], to.0, to.1));
+                Vec::new()
+            });
+            known.extend(passed);
+        };
+        if let Some(parent) = tracker.unchanged_parent(node, path) {
+            go_on((parent, path), pieces);
             continue;
         }
         let Some(entry) = tracker.at(node, path)? else { continue };
@@ -111,18 +132,11 @@ pub fn blame(snapshot: &Snapshot, tip: &ObjectId, path: &[u8], limit: u64) -> Re
             origins.sort_by_key(|(parent, ..)| graph.parents(node).iter().position(|at| at == parent));
             whole = origins.iter().find(|(.., before)| before.id == entry.id).copied();
         }
-        let mut go_on = |to: (Node, PathNumber), passed: Vec<Piece>| {
-            let known = pending.entry(to).or_insert_with(|| {
-                heap.push((times[to.0 as usize], to.0, to.1));
-                Vec::new()
-            });
-            known.extend(passed);
-        };
         if let Some((parent, from, _)) = whole {
             go_on((parent, from), pieces);
             continue;
         }
-        let is_cut = n_compared >= MAX_COMPARED;
+        let is_cut = n_compared >= MAX_COMPARED || n_bytes >= MAX_COMPARED_BYTES;
         if !is_cut {
             for (parent, from, before) in origins {
                 let (Some(old), Some(new)) =
@@ -131,6 +145,7 @@ pub fn blame(snapshot: &Snapshot, tip: &ObjectId, path: &[u8], limit: u64) -> Re
                     continue;
                 };
                 n_compared += 1;
+                n_bytes += (old.len() + new.len()) as u64;
                 let replaced = line_diff::replaced(&line_diff::lines(&old), &line_diff::lines(&new), false)?;
                 let (passed, kept) = passed_on(&pieces, &replaced);
                 if !passed.is_empty() {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
@@ -20,6 +20,7 @@ use super::objects::{Objects, PlaceSet, Served};
 use super::pack::index::{DamagedIndex, PackIndex};
 use super::pack::oid_hash::{RawId, raw};
 use super::pack::read::{Pack, PackBytes, Place};
+use super::path_filters::PathFilters;
 use super::receive::HELD_WHOLE_BYTES;
 use super::refs::Refs;
 use super::snapshot::Snapshot;
@@ -145,6 +146,8 @@ pub struct Repository {
     open_packs: Mutex<HashMap<FileId, Arc<Pack>>>,
     /// Generation of the newest checkpoint that this process knows of; 0 for none.
     checkpoint_generation: AtomicI64,
+    pub(super) path_filters: RwLock<Arc<PathFilters>>,
+    pub(super) path_filters_wanted: AtomicBool,
 }
 
 impl Repository {
@@ -167,6 +170,8 @@ impl Repository {
             publishing: Mutex::new(()),
             open_packs: Mutex::default(),
             checkpoint_generation: AtomicI64::new(0),
+            path_filters: RwLock::default(),
+            path_filters_wanted: AtomicBool::new(false),
         };
         let mut state = repository.last_checkpoint()?.unwrap_or_else(|| State::empty(first_head));
         for stored in store.wait(store.catalog().read_log(&id, state.generation))? {

@@ -4,7 +4,7 @@
 //! simplification. With `follow`, a file that a commit adds while another of the same or much the same content goes is taken
 //! for a renamed one, and its history goes on under the earlier name.
 //!
-//! Only the commit graph and the trees along the path are read; blobs only where a rename is looked for, within limits.
+//! Only the commit graph, changed-path filters and the trees along the path are read; blobs only where a rename is looked for, within limits.
 
 use std::collections::{BinaryHeap, HashMap};
 
@@ -13,6 +13,7 @@ use super::commit_graph::{CommitGraph, Node};
 use super::line_diff;
 use super::object::EntryKind;
 use super::pack::oid_hash::{RawId, raw};
+use super::path_filters::{PathFilters, PathKey};
 use super::snapshot::Snapshot;
 use crate::names::ObjectId;
 
@@ -38,6 +39,8 @@ const MAX_RENAME_DIFFERENCES: usize = 5000;
 const MAX_RENAME_SOURCES: usize = 64;
 /// Most bytes of a file whose content is compared.
 const MAX_RENAME_BYTES: u64 = 1 << 20;
+/// Most bytes that one walk reads in search of renames; beyond, only files with the same content are taken for renamed.
+const MAX_RENAME_BYTES_IN_ALL: u64 = 256 << 20;
 /// Most answers about trees that are remembered.
 const MAX_KNOWN: usize = 1 << 17;
 
@@ -49,13 +52,25 @@ pub(super) struct Tracker<'a> {
     pub(super) graph: &'a CommitGraph,
     pub(super) browser: Browser<'a>,
     paths: Vec<Vec<u8>>,
+    keys: Vec<PathKey>,
+    filters: &'a PathFilters,
     known: HashMap<(RawId, PathNumber, u32), Option<Side>>,
+    /// Bytes that were read in search of renames.
+    n_read: u64,
 }
 
 impl<'a> Tracker<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> Tracker<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, filters: &'a PathFilters) -> Tracker<'a> {
         let browser = Browser::new(snapshot);
-        Tracker { graph: snapshot.graph(), browser, paths: Vec::new(), known: HashMap::new() }
+        Tracker {
+            graph: snapshot.graph(),
+            browser,
+            paths: Vec::new(),
+            keys: Vec::new(),
+            filters,
+            known: HashMap::new(),
+            n_read: 0,
+        }
     }
 
     /// The number of a path.
@@ -63,6 +78,7 @@ impl<'a> Tracker<'a> {
         let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
         let path = parts.join(&b'/');
         let number = self.paths.iter().position(|known| *known == path).unwrap_or_else(|| {
+            self.keys.push(PathKey::of(&path));
             self.paths.push(path);
             self.paths.len() - 1
         });
@@ -71,6 +87,13 @@ impl<'a> Tracker<'a> {
 
     pub(super) fn path(&self, number: PathNumber) -> &[u8] {
         &self.paths[number as usize]
+    }
+
+    /// The first parent of a commit, where it is known without a look at trees that it has the same at a path.
+    pub(super) fn unchanged_parent(&self, node: Node, path: PathNumber) -> Option<Node> {
+        // The root is a path that no filter has.
+        let parent = self.graph.parents(node).first().filter(|_| !self.paths[path as usize].is_empty())?;
+        self.filters.is_unchanged(self.graph.id(node), self.keys[path as usize]).then_some(*parent)
     }
 
     /// What stands at a path of a commit.
@@ -134,7 +157,7 @@ impl<'a> Tracker<'a> {
             let from = from.clone();
             return Ok(Some(self.number(&from)));
         }
-        if gone.is_empty() || gone.len() > MAX_RENAME_SOURCES {
+        if gone.is_empty() || gone.len() > MAX_RENAME_SOURCES || self.n_read > MAX_RENAME_BYTES_IN_ALL {
             return Ok(None);
         }
         let Some(content) = self.content(&entry.id)? else { return Ok(None) };
@@ -151,7 +174,10 @@ impl<'a> Tracker<'a> {
 
     fn content(&mut self, id: &ObjectId) -> Result<Option<std::sync::Arc<[u8]>>, BrowseError> {
         match self.browser.blob(id, MAX_RENAME_BYTES) {
-            Ok(content) => Ok(Some(content)),
+            Ok(content) => {
+                self.n_read += content.len() as u64;
+                Ok(Some(content))
+            }
             Err(BrowseError::TooLarge { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -208,12 +234,13 @@ pub(super) fn ordered_times(graph: &CommitGraph, tip: Node) -> Vec<i64> {
 /// most `most` given.
 pub fn path_history(
     snapshot: &Snapshot,
+    filters: &PathFilters,
     tip: &ObjectId,
     path: &[u8],
     follow: bool,
     (skip, most): (usize, usize),
 ) -> Result<Vec<Version>, BrowseError> {
-    let mut tracker = Tracker::new(snapshot);
+    let mut tracker = Tracker::new(snapshot, filters);
     let graph = tracker.graph;
     let tip = snapshot.commit(tip).ok_or_else(|| BrowseError::NoCommit(tip.to_string()))?;
     let times = ordered_times(graph, tip);
@@ -224,6 +251,21 @@ pub fn path_history(
     let (mut n_seen, mut out) = (0, Vec::new());
     while let Some((_, node, path)) = heap.pop() {
         let Some(children) = pending.remove(&(node, path)) else { continue };
+        let mut go_on = |to: (Node, PathNumber), children: &[Node]| {
+            let known = pending.entry(to).or_insert_with(|| {
+                heap.push((times[to.0 as usize], to.0, to.1));
+                Vec::new()
+            });
+            for child in children {
+                if known.len() < MAX_CHILDREN && !known.contains(child) {
+                    known.push(*child);
+                }
+            }
+        };
+        if let Some(parent) = tracker.unchanged_parent(node, path) {
+            go_on((parent, path), &children);
+            continue;
+        }
         let entry = tracker.at(node, path)?;
         let parents = graph.parents(node);
         let mut befores = Vec::with_capacity(parents.len());
@@ -236,17 +278,6 @@ pub fn path_history(
                 break;
             }
         }
-        let mut go_on = |to: (Node, PathNumber), children: &[Node]| {
-            let known = pending.entry(to).or_insert_with(|| {
-                heap.push((times[to.0 as usize], to.0, to.1));
-                Vec::new()
-            });
-            for child in children {
-                if known.len() < MAX_CHILDREN && !known.contains(child) {
-                    known.push(*child);
-                }
-            }
-        };
         if let Some(parent) = same {
             go_on((parent, path), &children);
             continue;

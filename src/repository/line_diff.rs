@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use imara_diff::{Algorithm, Diff, IndentHeuristic, IndentLevel, InternedInput, Interner};
+use gix_diff::blob::{Algorithm, Diff, IndentHeuristic, IndentLevel, InternedInput, Interner};
 
 /// Most lines of a file that are compared: what hostile files cost at worst grows faster than their size.
 pub const MAX_LINES: usize = 1 << 19;
@@ -109,6 +109,23 @@ where
     let indent = |line: &T| IndentLevel::for_ascii_line(line.as_ref().iter().copied(), 8);
     diff.postprocess_with_heuristic(&input, IndentHeuristic::new(|token| indent(&input.interner[token])));
     diff.hunks().map(|hunk| Replaced { before: hunk.before, after: hunk.after }).collect()
+}
+
+/// Where a line, counted from 1, stands after a change; none if it was changed or taken away.
+pub fn line_after(before: &[u8], after: &[u8], line: usize) -> Result<Option<usize>, TooManyLines> {
+    let (before, after) = (lines(before), lines(after));
+    let Some(at) = line.checked_sub(1).filter(|at| *at < before.len()) else { return Ok(None) };
+    let mut shift = 0;
+    for Replaced { before: old, after: new } in replaced(&before, &after, false)? {
+        if at < old.start as usize {
+            break;
+        }
+        if at < old.end as usize {
+            return Ok(None);
+        }
+        shift += new.len() as isize - old.len() as isize;
+    }
+    Ok(usize::try_from(line as isize + shift).ok())
 }
 
 /// The hunks with up to `context` lines around changes. Changes whose context would meet are one hunk. None has more than
@@ -321,6 +338,13 @@ mod tests {
         assert_eq!(heads, [(1, 2, 0, 0), (2, 0, 1, 2), (3, 1, 3, 2)]);
         let whole = hunks(&before, &after, 3, false, usize::MAX).unwrap();
         assert_eq!(pieces.into_iter().flat_map(|hunk| hunk.lines).collect::<Vec<_>>(), whole[0].lines);
+    }
+
+    #[test]
+    fn where_lines_go() {
+        let (before, after) = (b"1\n2\n3\n4\n5\n", b"0\n1\n2\nthree\n5\n6\n");
+        let places: Vec<_> = (0..7).map(|line| line_after(before, after, line).unwrap()).collect();
+        assert_eq!(places, [None, Some(2), Some(3), None, None, Some(5), None]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod new_objects;
 pub mod object;
 pub mod objects;
 pub mod pack;
+pub mod path_filters;
 pub mod receive;
 pub mod ref_change;
 pub mod refs;

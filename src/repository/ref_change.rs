@@ -6,6 +6,7 @@
 use std::collections::{BinaryHeap, HashSet};
 
 use super::commit_graph::Node;
+use super::merge::merge_bases;
 use super::object::ObjectKind;
 use super::objects::{Objects, Served};
 use super::pack::oid_hash::{RawId, raw};
@@ -92,18 +93,41 @@ impl<'a> Proposed<'a> {
 
     /// The tree of the newest commit in the history of `tip` that is in the history of `other`, too.
     pub fn nearest_shared(&self, tip: &ObjectId, other: &ObjectId) -> Option<RawId> {
-        self.shared(tip, other).map(|(_, tree)| tree)
-    }
-
-    /// The newest commit in the history of `tip`, which may be new, that is in the history of `other`, which is stored.
-    pub fn merge_base(&self, tip: &ObjectId, other: &ObjectId) -> Option<ObjectId> {
-        self.shared(tip, other).map(|(id, _)| ObjectId::from(id))
-    }
-
-    fn shared(&self, tip: &ObjectId, other: &ObjectId) -> Option<(RawId, RawId)> {
         let graph = self.snapshot.graph();
         let history = graph.closure([self.snapshot.commit(other)?]);
-        self.nearest(tip, |id| graph.find(id).is_some_and(|node| history.contains(node)))
+        self.nearest(tip, |id| graph.find(id).is_some_and(|node| history.contains(node))).map(|(_, tree)| tree)
+    }
+
+    /// The best merge base of `tip`, which may be new, and `other`, which is stored.
+    pub fn merge_base(&self, tip: &ObjectId, other: &ObjectId) -> Option<ObjectId> {
+        let other = self.snapshot.commit(other)?;
+        let graph = self.snapshot.graph();
+        // What both have is stored: what is new of the tip leads down to it.
+        let bases = merge_bases(graph, &[other], &self.new_commits(tip).1);
+        bases.first().map(|node| ObjectId::from(*graph.id(*node)))
+    }
+
+    /// The commits in the history of `tip` that are new, and the stored ones that they build on; a stored one itself.
+    fn new_commits(&self, tip: &ObjectId) -> (Vec<RawId>, Vec<Node>) {
+        let graph = self.snapshot.graph();
+        let (mut commits, mut stored) = (Vec::new(), Vec::new());
+        let (mut seen, mut stack) = (HashSet::new(), vec![raw(tip)]);
+        // What is new hangs together: below a stored commit there is none that is not.
+        while let Some(id) = stack.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            match graph.find(&id) {
+                Some(node) => stored.push(node),
+                None => {
+                    if let Some((_, parents, _)) = self.commit(&id) {
+                        commits.push(id);
+                        stack.extend(parents);
+                    }
+                }
+            }
+        }
+        (commits, stored)
     }
 
     /// Whether `new`, which may be new, has `old` in its history.
@@ -138,25 +162,7 @@ impl<'a> Proposed<'a> {
     /// The commits in the history of `tip` and not in that of `old`; which they are, if they are no more than `limit`.
     pub fn gained(&self, tip: &ObjectId, old: Option<&ObjectId>, limit: usize) -> Gained {
         let graph = self.snapshot.graph();
-        let mut commits: Vec<RawId> = Vec::new();
-        let mut stored: Vec<Node> = Vec::new();
-        let mut seen: HashSet<RawId> = HashSet::new();
-        let mut stack = vec![raw(tip)];
-        // What is new hangs together: below a stored commit there is none that is not.
-        while let Some(id) = stack.pop() {
-            if !seen.insert(id) {
-                continue;
-            }
-            match graph.find(&id) {
-                Some(node) => stored.push(node),
-                None => {
-                    if let Some((_, parents, _)) = self.commit(&id) {
-                        commits.push(id);
-                        stack.extend(parents);
-                    }
-                }
-            }
-        }
+        let (mut commits, stored) = self.new_commits(tip);
         let hidden: Vec<Node> = old.and_then(|old| self.snapshot.commit(old)).into_iter().collect();
         let below = graph.difference(&stored, &hidden, &|_| false, &|_| false);
         let n_commits = (commits.len() + below.len()) as u64;

@@ -7,6 +7,7 @@ use std::collections::BinaryHeap;
 use super::browse::{BrowseError, Commit, Signature};
 use super::commit_graph::NodeSet;
 use super::history::{Tracker, ordered_times};
+use super::path_filters::PathFilters;
 use super::snapshot::Snapshot;
 use crate::names::ObjectId;
 
@@ -42,11 +43,12 @@ pub struct Found {
 /// Looks through the commits that `tip` reaches, but for the first `skip`, until `most` are found or enough was looked at.
 pub fn search(
     snapshot: &Snapshot,
+    filters: &PathFilters,
     tip: &ObjectId,
     wanted: &Wanted,
     (skip, most): (usize, usize),
 ) -> Result<Found, BrowseError> {
-    let mut tracker = Tracker::new(snapshot);
+    let mut tracker = Tracker::new(snapshot, filters);
     let graph = tracker.graph;
     let tip = snapshot.commit(tip).ok_or_else(|| BrowseError::NoCommit(tip.to_string()))?;
     let times = ordered_times(graph, tip);
@@ -77,6 +79,9 @@ pub fn search(
         }
         n_looked_at += 1;
         if let Some(path) = path {
+            if tracker.unchanged_parent(node, path).is_some() {
+                continue;
+            }
             let entry = tracker.at(node, path)?;
             let mut is_changed = !graph.parents(node).is_empty() || entry.is_some();
             for parent in graph.parents(node) {

@@ -13,6 +13,9 @@ use super::refs::Refs;
 use crate::names::ObjectId;
 use crate::store::file::FileId;
 
+/// One of so many commits may be sent though nobody has asked for it.
+const MOST_UNASKED: usize = 8;
+
 /// A repository as it stood after one log entry.
 pub struct Snapshot {
     /// The generation of the entry; 0 before the first.
@@ -59,6 +62,11 @@ impl Snapshot {
     pub fn after(mut self, before: &Snapshot) -> Snapshot {
         self.earlier_graph = before.graph.get().or(before.earlier_graph.as_ref()).cloned();
         self
+    }
+
+    /// The commits, if somebody has asked for them.
+    pub fn graph_if_built(&self) -> Option<&CommitGraph> {
+        self.graph.get().map(|graph| &**graph)
     }
 
     /// The commits, built at the first question.
@@ -109,10 +117,29 @@ impl Snapshot {
         all
     }
 
-    /// Whether these wants reach everything that is served: each ref's object is among them.
+    /// Whether everything that is served may be sent to whoever wants this: each branch and tag is among the wants, and what other refs
+    /// reach besides (pull requests, notes), which a clone does not ask for and its reader may read, is little. To select is more work
+    /// than to send a little more.
     pub fn wants_everything(&self, wants: &[ObjectId]) -> bool {
-        let wants: std::collections::HashSet<&ObjectId> = wants.iter().collect();
-        self.is_exact && !self.refs.is_empty() && self.refs.iter().all(|(_, value)| wants.contains(&value.id))
+        if !self.is_exact || self.refs.is_empty() {
+            return false;
+        }
+        let wanted: std::collections::HashSet<&ObjectId> = wants.iter().collect();
+        let mut others = Vec::new();
+        for (name, value) in self.refs.iter().filter(|(_, value)| !wanted.contains(&value.id)) {
+            let is_cloned =
+                [&b"refs/heads/"[..], b"refs/tags/"].iter().any(|prefix| name.as_bytes().starts_with(prefix));
+            match self.commit(&value.id) {
+                Some(node) if !is_cloned => others.push(node),
+                _ => return false,
+            }
+        }
+        if others.is_empty() {
+            return true;
+        }
+        let graph = self.graph();
+        let tips: Vec<Node> = wants.iter().filter_map(|id| self.commit(id)).collect();
+        graph.difference(&others, &tips, &|_| false, &|_| false).len() <= graph.len() / MOST_UNASKED
     }
 
     /// The pack that can be sent as it is stored when everything is wanted: the only one, served whole, every object

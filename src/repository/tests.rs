@@ -293,6 +293,43 @@ fn history(seed: u64, n_commits: u64) -> Vec<u8> {
 
 const BRANCHES: [&str; 3] = ["refs/heads/b0", "refs/heads/b1", "refs/heads/b2"];
 
+/// A clone wants branches and tags. What pull requests reach besides is sent with them where it is little.
+#[test]
+fn little_that_nobody_asked_for_does_not_cost_the_pack_as_it_is_stored() {
+    let pair = Pair::new();
+    let make = |name: &str, from: &str, n: usize| {
+        let mut tip = from.to_owned();
+        for i in 0..n {
+            let parent: &[&str] = if tip.is_empty() { &[] } else { &["-p", &tip] };
+            let message = format!("{name} {i}");
+            let tree = text(git(pair.folder.path(), &["mktree"], b""));
+            tip = pair
+                .git(
+                    &[
+                        &["-c", "user.name=A", "-c", "user.email=a@b", "commit-tree", "-m", &message][..],
+                        parent,
+                        &[tree.trim()],
+                    ]
+                    .concat(),
+                )
+                .trim()
+                .to_owned();
+        }
+        pair.git(&["update-ref", name, &tip]);
+        pair.push(&[name]);
+        ObjectId::from_hex(tip.as_bytes()).unwrap()
+    };
+    let main = make("refs/heads/main", "", 32);
+    let wants = |ids: &[ObjectId]| pair.repository().snapshot().wants_everything(ids);
+    assert!(wants(&[main]) && !wants(&[]));
+    let of_pull = make("refs/pull/1/head", &main.to_string(), 3);
+    assert!(wants(&[main]) && wants(&[main, of_pull]) && !wants(&[of_pull]));
+    let side = make("refs/heads/side", &main.to_string(), 1);
+    assert!(!wants(&[main]) && wants(&[main, side]));
+    make("refs/pull/2/head", &main.to_string(), 5);
+    assert!(!wants(&[main, side]), "8 of 41 commits are not little");
+}
+
 #[test]
 fn a_file_changed_by_many_pushes_stays_in_few_packs_and_short_chains() {
     let mut pair = Pair::new();

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::browse::{BrowseError, Browser, Entry, Side, order_of};
+use super::fsck::is_dotgit;
 use super::new_objects::NewObjects;
 use super::object::{EntryKind, ObjectKind};
 use crate::names::{ObjectId, escape_for_people};
@@ -28,6 +29,9 @@ pub enum EditError {
     /// A folder would have to be where a file is.
     #[error("`{0}` is a file, and no folder")]
     IsFile(String),
+    /// A link is at the path, and something else is to be written there.
+    #[error("`{0}` is a link: delete it first")]
+    IsLink(String),
     /// The path leads through a submodule, or is one.
     #[error("`{0}` is a submodule")]
     IsSubmodule(String),
@@ -63,7 +67,10 @@ pub fn path_parts(path: &str) -> Result<Vec<&str>, EditError> {
             "." | ".." => return Err(bad("`.` and `..` are no names")),
             part if part.contains('\0') => return Err(bad("it has a NUL")),
             part if part.len() > 255 => return Err(bad("a name has up to 255 bytes")),
-            part if part.eq_ignore_ascii_case(".git") => return Err(bad("`.git` belongs to Git")),
+            // The same on a system that takes a backslash for a slash.
+            part if part.split('\\').any(|part| is_dotgit(part.as_bytes())) => {
+                return Err(bad("`.git`, or what some file system takes for it, belongs to Git"));
+            }
             _ => {}
         }
     }

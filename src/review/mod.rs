@@ -24,12 +24,33 @@ pub struct Person {
     pub arn: String,
     /// The user's id; of a session, that of the user who began it. None where no user did.
     pub user: Option<Uuid>,
+    /// Whom another identity provider vouched for, as `ISSUER SUBJECT`, where no user began the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }
 
 impl Person {
-    /// Whether both are one and the same: the same user, also through a role, or the same session.
+    /// Whether both have one voice (attack checklist D2): the same user or the same subject, through whatever roles. Of a session
+    /// that neither began, it is the role that speaks: its bearer has chosen the session's name.
     pub fn is(&self, other: &Person) -> bool {
-        self.arn == other.arn || (self.user.is_some() && self.user == other.user)
+        match (self.origin(), other.origin()) {
+            (Some(mine), Some(its)) => mine == its,
+            _ => self.without_session() == other.without_session(),
+        }
+    }
+
+    fn origin(&self) -> Option<(Option<Uuid>, Option<&str>)> {
+        match self.user {
+            Some(user) => Some((Some(user), None)),
+            None => self.subject.as_deref().map(|subject| (None, Some(subject))),
+        }
+    }
+
+    fn without_session(&self) -> &str {
+        match self.arn.rsplit_once('/') {
+            Some((role, _)) if self.arn.contains(":assumed-role/") => role,
+            _ => &self.arn,
+        }
     }
 }
 
@@ -106,4 +127,39 @@ pub(crate) fn digest(parts: &[&[u8]]) -> [u8; 32] {
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex_of(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // D2
+    #[test]
+    fn one_voice_whatever_the_role() {
+        let person = |arn: &str, user: Option<u128>, subject: Option<&str>| Person {
+            arn: arn.to_owned(),
+            user: user.map(Uuid::from_u128),
+            subject: subject.map(str::to_owned),
+        };
+        let session = |role: &str, name: &str, user, subject| {
+            person(&format!("arn:aws:sts::111111111111:assumed-role/{role}/{name}"), user, subject)
+        };
+        let alice = person("arn:aws:iam::111111111111:user/alice", Some(1), None);
+        assert!(alice.is(&session("reviewer", "bob", Some(1), None)), "a role does not make another one of her");
+        assert!(
+            !alice.is(&person("arn:aws:iam::111111111111:user/alice", Some(2), None)),
+            "a name that was given anew"
+        );
+        let token = Some("https://tokens.example 42");
+        assert!(session("reviewer", "a", None, token).is(&session("admin", "b", None, token)));
+        assert!(!session("reviewer", "a", None, token).is(&session(
+            "reviewer",
+            "a",
+            None,
+            Some("https://tokens.example 43")
+        )));
+        // Who takes a role by himself chooses what the session is called.
+        assert!(session("reviewer", "a", None, None).is(&session("reviewer", "b", None, None)));
+        assert!(!session("reviewer", "a", None, None).is(&session("deployer", "a", None, None)));
+    }
 }

@@ -14,6 +14,8 @@ pub const PLACES: [&str; 4] = ["CODEOWNERS", ".github/CODEOWNERS", ".gitlab/CODE
 pub const MAX_BYTES: u64 = 1 << 20;
 /// Most lines that count.
 const MAX_RULES: usize = 10_000;
+/// Longest pattern, in bytes; a longer one matches everything, and nobody owns it.
+const MAX_PATTERN_BYTES: usize = 1024;
 
 /// Somebody who owns paths.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,9 +66,19 @@ impl Owners {
                     Owner::Name(String::new())
                 }));
             }
+            if pattern.len() > MAX_PATTERN_BYTES {
+                owners.problems.push(format!("line {}: a pattern has up to {MAX_PATTERN_BYTES} bytes", i + 1));
+                owners.rules.push((Pattern::everything(), vec![Owner::Name(String::new())]));
+                continue;
+            }
             owners.rules.push((Pattern::parse(pattern), of_line));
         }
         owners
+    }
+
+    /// How many lines count.
+    pub fn n_rules(&self) -> usize {
+        self.rules.len()
     }
 
     /// Who owns a path; nobody if the list is empty.
@@ -213,6 +225,22 @@ mod tests {
         ] {
             assert_eq!(names(&owners, path), expected, "{path}");
         }
+    }
+
+    // I5: patterns that take others for ever (CVE-2026-58421)
+    #[test]
+    fn no_pattern_takes_long() {
+        let stars = "*a".repeat(500);
+        let folders = "**/a/".repeat(200);
+        let owners = Owners::parse(&format!("{stars}b @x\n/{folders}b @x\n{} @x\n", "x".repeat(1025)));
+        assert_eq!(owners.problems.len(), 1);
+        let deep = "a/".repeat(2000);
+        let start = std::time::Instant::now();
+        for path in ["a".repeat(4096), format!("{deep}c"), format!("{}c", "a".repeat(255))] {
+            assert_eq!(names(&owners, &path), [""], "the line that is too long owns all");
+            assert!(!owners.rules[0].0.matches(&path) && !owners.rules[1].0.matches(&path));
+        }
+        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
     }
 
     // D1: a slip closes.

@@ -112,6 +112,9 @@ pub struct PullRequest {
     pub merged: Option<Merged>,
     /// What the caller gave to tell this call from another.
     pub token: Option<String>,
+    /// Who moved the source since it was opened, the last one last; of many the last [`MAX_APPROVALS`].
+    #[serde(default)]
+    pub pushers: Vec<Person>,
     /// The approval rules.
     pub rules: Vec<ApprovalRule>,
     /// Who approves of which revision.
@@ -137,12 +140,24 @@ impl PullRequest {
         (1..=self.revision).rev().find(|revision| self.id_of_revision(*revision) == id)
     }
 
-    /// Who approves of a revision, the author never among them.
-    pub fn approvers(&self, revision: u32) -> impl Iterator<Item = &Person> {
-        let counts = move |approval: &&Approval| {
-            approval.revision == revision && !approval.is_revoked && !approval.by.is(&self.author)
-        };
-        self.approvals.iter().filter(counts).map(|approval| &approval.by)
+    /// Who approves of a revision, each voice once, the author's never among them.
+    pub fn approvers(&self, revision: u32) -> Vec<&Person> {
+        let mut voices: Vec<&Person> = Vec::new();
+        for approval in self.approvals.iter().filter(|approval| approval.revision == revision && !approval.is_revoked) {
+            if !approval.by.is(&self.author) && !voices.iter().any(|voice| voice.is(&approval.by)) {
+                voices.push(&approval.by);
+            }
+        }
+        voices
+    }
+
+    /// Remembers who moved the source.
+    pub fn add_pusher(&mut self, by: Person) {
+        self.pushers.retain(|pusher| !pusher.is(&by));
+        if self.pushers.len() >= MAX_APPROVALS {
+            self.pushers.remove(0);
+        }
+        self.pushers.push(by);
     }
 
     /// By whom the rules of a revision are set aside, if they are.
@@ -150,9 +165,9 @@ impl PullRequest {
         self.overrides.iter().find(|set| set.revision == revision).map(|set| &set.by)
     }
 
-    /// Each rule, and whether the approvals of a revision satisfy it.
-    pub fn evaluate(&self, revision: u32) -> Vec<(&ApprovalRule, bool)> {
-        let approvers: Vec<&str> = self.approvers(revision).map(|person| person.arn.as_str()).collect();
+    /// Each rule, and whether these approvers satisfy it.
+    pub fn evaluate(&self, approvers: &[&Person]) -> Vec<(&ApprovalRule, bool)> {
+        let approvers: Vec<&str> = approvers.iter().map(|person| person.arn.as_str()).collect();
         self.rules
             .iter()
             .map(|rule| (rule, rule.content().is_ok_and(|content| content.is_satisfied(&approvers))))
@@ -163,11 +178,11 @@ impl PullRequest {
     pub fn head_ref(&self) -> RefName {
         pull_ref(self.number, "head")
     }
+}
 
-    /// The ref of what a merge would give: `refs/pull/N/merge`.
-    pub fn merge_ref(&self) -> RefName {
-        pull_ref(self.number, "merge")
-    }
+/// The ref of what the merge of a pull request would give: `refs/pull/N/merge`.
+pub fn merge_ref(number: u64) -> RefName {
+    pull_ref(number, "merge")
 }
 
 fn pull_ref(number: u64, which: &str) -> RefName {

@@ -297,7 +297,7 @@ assert names() == ["api", "tools"]
 assert "not found" in git("ls-remote", git_url + "store", fails=True)
 refused("RepositoryNameExistsException", admin.create_repository, repositoryName="store")
 
-for part in ["changes", "history", "reviews", "merges"]:
+for part in ["changes", "history", "reviews", "merges", "attacks"]:
     path = os.path.join(os.path.dirname(__file__), f"codecommit_{part}.py")
     exec(compile(open(path).read(), path, "exec"))
 

@@ -1,6 +1,6 @@
 """Merges, with pull requests and without, under policies, and triggers that tell of them. Run by codecommit.py, with its names."""
 
-import base64, hmac, http.server, queue, threading
+import base64, hmac, http.server, queue, threading, time
 
 import botocore.auth, botocore.awsrequest, botocore.httpsession
 
@@ -75,7 +75,9 @@ tried = admin.test_repository_triggers(repositoryName="merges", triggers=[trigge
 assert tried["successfulExecutions"] == ["all"] and tried["failedExecutions"][0]["trigger"] == "inside", tried
 assert "allow_addresses" in tried["failedExecutions"][0]["failureMessage"], tried
 headers, body = told.get(timeout=30)
-assert headers["x-lockgate-signature-256"] == "sha256=" + hmac.new(b"s3cret", body, "sha256").hexdigest(), headers
+signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+assert headers["webhook-signature"] == "v1," + base64.b64encode(hmac.new(b"s3cret", signed, "sha256").digest()).decode(), headers
+assert abs(time.time() - int(headers["webhook-timestamp"])) < 600, headers
 
 
 def next_told():

@@ -83,6 +83,24 @@ assert other.create_pull_request(**opened)["pullRequest"]["pullRequestId"] == nu
 refused("IdempotencyParameterMismatchException", other.create_pull_request, **{**opened, "title": "Other"})
 assert admin.get_pull_request(pullRequestId=number)["pullRequest"] == pull
 assert f"{topic}\trefs/pull/{number}/head" in git("ls-remote", reviews)
+
+
+def merge_fetched(tip, into, number=number):
+    """What `refs/pull/N/merge` is: a merge of both as they stand, as Git itself makes it."""
+    in_work("fetch", "-q", "origin", f"refs/pull/{number}/merge")
+    assert in_work("rev-parse", "FETCH_HEAD^@").split() == [into, tip]
+    assert in_work("rev-parse", "FETCH_HEAD^{tree}") == in_work("merge-tree", "--write-tree", into, tip)
+    merge = in_work("rev-parse", "FETCH_HEAD").strip()
+    for protocol in ["0", "2"]:
+        assert f"{merge}\trefs/pull/{number}/merge" in git("-c", f"protocol.version={protocol}", "ls-remote", reviews)
+    return merge
+
+
+first_merge = merge_fetched(topic, base)
+assert merge_fetched(topic, base) == first_merge
+git("clone", "-q", "--mirror", reviews, "mirrored")
+assert git("-C", "mirrored", "rev-parse", f"refs/pull/{number}/merge").strip() == first_merge
+git("-C", "mirrored", "fsck", "--strict")
 for code, changed in [
     ("ReferenceDoesNotExistException", {"sourceReference": "nope"}),
     ("ReferenceTypeNotSupportedException", {"sourceReference": "refs/tags/v1"}),
@@ -215,6 +233,26 @@ in_work("fetch", "-q", "origin", f"refs/pull/{number}/head")
 assert in_work("rev-parse", "FETCH_HEAD").strip() == newer
 assert "belong to the server" in in_work("push", "origin", f"+{base}:refs/pull/{number}/head", fails=True)
 
+assert merge_fetched(newer, base) != first_merge
+assert first_merge not in git("ls-remote", reviews)
+# In conflict there is none, and with the conflict gone there is one again; with the pull request closed there is none.
+in_work("push", "-q", "origin", f"{base}:refs/heads/into")
+third = admin.create_pull_request(title="third", targets=[{**target, "destinationReference": "into"}])["pullRequest"]["pullRequestId"]
+merge_fetched(newer, base, third)
+in_work("checkout", "-q", "-b", "beside", base)
+commit_file("src/a.txt", "else\n", "beside")
+in_work("push", "-q", "origin", "beside:into")
+assert f"refs/pull/{third}/merge" not in git("ls-remote", reviews)
+beside = commit_file("src/a.txt", "one\ntwo\nthree\n", "as it was")
+in_work("push", "-q", "origin", "beside:into")
+merge_fetched(newer, beside, third)
+in_work("checkout", "-q", "topic")
+admin.update_pull_request_status(pullRequestId=third, pullRequestStatus="CLOSED")
+assert f"refs/pull/{third}/merge" not in git("ls-remote", reviews)
+assert "belong to the server" in in_work("push", "origin", f"+{base}:refs/pull/{number}/merge", fails=True)
+git("clone", "-q", reviews, "cloned-with-pulls")
+git("-C", "cloned-with-pulls", "fsck", "--strict")
+
 # What was pushed by Git into the destination is merged.
 in_work("push", "-q", "origin", "topic:main")
 merged = admin.get_pull_request(pullRequestId=number)["pullRequest"]
@@ -223,6 +261,7 @@ assert merged["pullRequestTargets"][0]["mergeMetadata"] == {
     "isMerged": True, "mergedBy": f"arn:aws:iam::{account}:user/admin", "mergeCommitId": newer, "mergeOption": "FAST_FORWARD_MERGE"
 }, merged
 refused("PullRequestAlreadyClosedException", approve, admin)
+assert "/merge" not in git("ls-remote", reviews)
 events = admin.describe_pull_request_events(pullRequestId=number)["pullRequestEvents"]
 assert [event["pullRequestEventType"].removeprefix("PULL_REQUEST_") for event in events] == [
     "CREATED", "APPROVAL_RULE_CREATED",

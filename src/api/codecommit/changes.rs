@@ -53,7 +53,7 @@ pub(super) fn of_change(call: &Call<'_>, failure: ChangeFailure) -> ApiError {
             EditError::IsFolder(_) => client("FileNameConflictsWithDirectoryNameException", text),
             EditError::IsFile(_) => client("DirectoryNameConflictsWithFileNameException", text),
             EditError::IsSubmodule(_) => client("FilePathConflictsWithSubmodulePathException", text),
-            EditError::BadPath { .. } => client("InvalidPathException", text),
+            EditError::BadPath { .. } | EditError::IsLink(_) => client("InvalidPathException", text),
             EditError::TooLarge(_) => client("FolderContentSizeLimitExceededException", text),
             EditError::Browse(error) => ApiError::internal(&error),
         },

@@ -241,6 +241,7 @@ fn of_merge(call: &Call<'_>, failure: MergeFailure) -> ApiError {
             P::Unrelated => "TipsDivergenceExceededException",
             P::TooMuch => "MaximumFileContentToLoadExceededException",
             P::TooMany => "MaximumItemsToCompareExceededException",
+            P::ByHand => "ManualMergeRequiredException",
             P::Resolution => "InvalidConflictResolutionException",
             P::Path => "InvalidPathException",
             P::Failed => return ApiError::internal(&error),
@@ -513,6 +514,9 @@ struct BatchOut {
 
 const MAX_BATCH_FILES: i64 = 100;
 
+/// Most bytes of lines on a page; the file with which they are reached is the page's last.
+const MAX_BATCH_BYTES: usize = 8 << 20;
+
 fn batch_describe(call: &Call<'_>, input: Merge) -> Result<BatchOut, ApiError> {
     let record = find(call, &input.repository_name)?;
     let (source, destination) = input.specifiers()?;
@@ -543,15 +547,23 @@ fn batch_describe(call: &Call<'_>, input: Merge) -> Result<BatchOut, ApiError> {
         }
         all.retain(|conflict| asked.iter().any(|at| at.trim_matches('/').as_bytes() == conflict.path));
     }
-    let next_token = (all.len() > from.saturating_add(size)).then(|| (from + size).to_string());
-    let mut conflicts = Vec::new();
+    let (mut conflicts, mut n_bytes) = (Vec::new(), 0);
     for conflict in all.iter().skip(from).take(size) {
-        let hunks = call.host.merge_hunks(&record, conflict).map_err(of)?;
-        conflicts.push(ConflictOut {
-            conflict_metadata: metadata(conflict),
-            merge_hunks: hunks.into_iter().take(n_hunks).map(hunk_out).collect(),
-        });
+        let mut hunks = call.host.merge_hunks(&record, conflict).map_err(of)?;
+        hunks.truncate(n_hunks);
+        let of_sides = |hunk: &MergeHunk| {
+            [&hunk.base, &hunk.source, &hunk.destination].map(|lines| lines.content.len()).iter().sum::<usize>()
+        };
+        n_bytes += hunks.iter().map(of_sides).sum::<usize>();
+        let merge_hunks = hunks.into_iter().map(hunk_out).collect();
+        conflicts.push(ConflictOut { conflict_metadata: metadata(conflict), merge_hunks });
+        // The rest comes with the next page.
+        if n_bytes >= MAX_BATCH_BYTES {
+            break;
+        }
     }
+    let next = from.saturating_add(conflicts.len());
+    let next_token = (all.len() > next && !conflicts.is_empty()).then(|| next.to_string());
     Ok(BatchOut { conflicts, errors, next_token, ids: ids(&pair) })
 }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::super::OpContext;
 use super::super::lockgate::Lockgate;
 use super::{ReviewFailure, person_of};
-use crate::identity::RepositoryRecord;
+use crate::identity::{Directory, RepositoryRecord};
 use crate::review::Person;
 use crate::review::pull_request::{Approval, Happening, MAX_APPROVALS, MAX_RULES, Override, PullRequest, RuleEvent};
 use crate::review::rules::{ApprovalRule, content_digest};
@@ -25,14 +25,29 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// Of a revision of a pull request.
-    pub fn of(pull_request: &PullRequest, revision: u32) -> Evaluation {
+    pub fn of(pull_request: &PullRequest, revision: u32, directory: &Directory) -> Evaluation {
+        let approvers = active_approvers(pull_request, revision, directory);
         let (satisfied, unsatisfied): (Vec<_>, Vec<_>) =
-            pull_request.evaluate(revision).into_iter().partition(|(_, is_satisfied)| *is_satisfied);
+            pull_request.evaluate(&approvers).into_iter().partition(|(_, is_satisfied)| *is_satisfied);
         let names = |rules: Vec<(&ApprovalRule, bool)>| rules.into_iter().map(|(rule, _)| rule.name.clone()).collect();
         let is_overridden = pull_request.overridden_by(revision).is_some();
         let is_approved = is_overridden || unsatisfied.is_empty();
         Evaluation { is_approved, is_overridden, satisfied: names(satisfied), unsatisfied: names(unsatisfied) }
     }
+}
+
+/// Who approves of a revision, without those who are no users any more, or may not act (attack checklist D2).
+pub(super) fn active_approvers<'a>(
+    pull_request: &'a PullRequest,
+    revision: u32,
+    directory: &Directory,
+) -> Vec<&'a Person> {
+    let mut approvers = pull_request.approvers(revision);
+    approvers.retain(|person| match person.user {
+        Some(id) => directory.user_by_id(id).is_some_and(|user| !user.disabled),
+        None => true,
+    });
+    approvers
 }
 
 /// The revision of an id, whichever it is.
@@ -129,7 +144,7 @@ impl Lockgate {
         if revision != pull_request.revision {
             return Err(ReviewFailure::OldRevision(number));
         }
-        Ok(Evaluation::of(&pull_request, revision))
+        Ok(Evaluation::of(&pull_request, revision, &self.identity().directory()))
     }
 
     /// Sets the approval rules of a revision aside, or puts them back. Blocks.

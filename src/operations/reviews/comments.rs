@@ -9,7 +9,7 @@ use super::{MAX_TRIES, ReviewFailure, person_of};
 use crate::identity::RepositoryRecord;
 use crate::names::{ObjectId, escape_for_people};
 use crate::repository::browse::Browser;
-use crate::repository::merge::hunks::line_after;
+use crate::repository::line_diff::line_after;
 use crate::review::Person;
 use crate::review::comment::{Comment, Location, MAX_REACTIONS, Reaction, Target, Version};
 use crate::review::rules::request_digest;
@@ -338,7 +338,8 @@ impl Lockgate {
         if let Some(line) = location.line.filter(|_| was != *now_id) {
             let Looked::Found(content) = self.blob(record, &was, MAX_MOVED_BYTES)? else { return Ok(None) };
             let line = usize::try_from(line).unwrap_or(usize::MAX);
-            let Some(line) = line_after(&content, now_content, line) else { return Ok(None) };
+            // Of a file with too many lines nobody follows them.
+            let Ok(Some(line)) = line_after(&content, now_content, line) else { return Ok(None) };
             location.line = Some(line as u64);
         }
         comment.before_blob = now_before.as_ref().map(|(id, _)| *id);

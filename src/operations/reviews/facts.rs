@@ -5,6 +5,8 @@ use std::io;
 
 use super::super::OpContext;
 use super::super::authority::user_facts;
+use super::super::commit_facts::written_by;
+use super::approvals::active_approvers;
 use super::person_of;
 use crate::identity::{Directory, RepositoryRecord, User};
 use crate::names::{AccountId, ObjectId, PrincipalName};
@@ -15,7 +17,6 @@ use crate::repository::object::EntryKind;
 use crate::repository::pack::oid_hash::RawId;
 use crate::repository::ref_change::Proposed;
 use crate::repository::snapshot::Snapshot;
-use crate::review::Person;
 use crate::review::checks::CheckState;
 use crate::review::owners::{MAX_BYTES, Owner, Owners, PLACES};
 use crate::review::pull_request::PullRequest;
@@ -23,6 +24,8 @@ use crate::review::shelf::{Reviews, ShelfError};
 
 /// Most paths of one merge of which the owners are looked up. Beyond, they have not approved.
 const MAX_PATHS: usize = 100_000;
+/// Most comparisons of a path with a line of the owners' file. Beyond, the owners have not approved.
+const MAX_COMPARISONS: usize = 10_000_000;
 
 /// Names of the checks of a commit that passed.
 pub fn checks_passed(reviews: &Reviews<'_>, commit: &ObjectId) -> Result<BTreeSet<String>, ShelfError> {
@@ -30,7 +33,9 @@ pub fn checks_passed(reviews: &Reviews<'_>, commit: &ObjectId) -> Result<BTreeSe
     Ok(checks.filter(|check| check.state == CheckState::Success).map(|check| check.name).collect())
 }
 
-/// What policies learn of a pull request whose merge writes `new_tree` over what stands at the destination.
+/// What policies learn of a pull request whose merge writes `new_tree` over what stands at the destination. `is_edited` says that
+/// somebody settled conflicts by hand. Nobody approves of what is his own (attack checklist D2): not the author of the pull request,
+/// nor who moved its source, nor whose commits it brings.
 pub fn pull_request_facts(
     ctx: &OpContext,
     record: &RepositoryRecord,
@@ -38,24 +43,34 @@ pub fn pull_request_facts(
     snapshot: &Snapshot,
     proposed: &Proposed<'_>,
     pull_request: &PullRequest,
+    is_edited: bool,
     destination: &ObjectId,
     new_tree: Option<&RawId>,
 ) -> io::Result<PullRequestFacts> {
-    let approvers: Vec<&Person> = pull_request.approvers(pull_request.revision).collect();
-    // Whoever is no user any more, or may not act, has no voice.
-    let active = |person: &&Person| match person.user {
-        Some(id) => directory.user_by_id(id).is_some_and(|user| !user.disabled),
-        None => true,
-    };
-    let approvers: Vec<&Person> = approvers.into_iter().filter(active).collect();
+    let mut approvers = active_approvers(pull_request, pull_request.revision, directory);
+    let rules = pull_request.evaluate(&approvers);
+    let satisfied = rules.into_iter().filter(|(_, is_satisfied)| *is_satisfied).map(|(rule, _)| rule.name.clone());
+    let mut satisfied: BTreeSet<String> = satisfied.collect();
+    match written_by(proposed, &pull_request.source_commit, Some(destination))? {
+        // What somebody wrote by hand while merging, nobody has looked at.
+        _ if is_edited => {
+            approvers.clear();
+            satisfied.clear();
+        }
+        Some(addresses) => approvers.retain(|person| {
+            let is_of_it = |user: &User| user.addresses.iter().any(|own| addresses.contains(&own.to_ascii_lowercase()));
+            !pull_request.pushers.iter().any(|pusher| pusher.is(person))
+                && !person.user.and_then(|id| directory.user_by_id(id)).is_some_and(is_of_it)
+        }),
+        // So many commits that it is not known whose they are.
+        None => approvers.clear(),
+    }
     let users: Vec<&User> = approvers.iter().filter_map(|person| directory.user_by_id(person.user?)).collect();
     let facts: Vec<UserFacts> = users.iter().map(|user| user_facts(directory, user)).collect();
-    let rules = pull_request.evaluate(pull_request.revision);
-    let satisfied = rules.into_iter().filter(|(_, is_satisfied)| *is_satisfied).map(|(rule, _)| rule.name.clone());
     Ok(PullRequestFacts {
         is_author: person_of(&ctx.principal).is(&pull_request.author),
         approval_count: approvers.len() as u64,
-        approval_rules_satisfied: satisfied.collect(),
+        approval_rules_satisfied: satisfied,
         path_owners_approved: owners_approved(record, directory, snapshot, proposed, destination, new_tree, &users)?,
         approvers: facts,
     })
@@ -78,6 +93,9 @@ fn owners_approved(
         Err(ChangedPathsError::Io(error)) => return Err(error),
         Err(_) => return Ok(false),
     };
+    if paths.len().saturating_mul(owners.n_rules()) > MAX_COMPARISONS {
+        return Ok(false);
+    }
     let mut known: BTreeMap<&Owner, bool> = BTreeMap::new();
     Ok(paths.iter().all(|path| {
         let of_path = owners.of(&String::from_utf8_lossy(path));

@@ -21,6 +21,8 @@ pub struct Merging {
     pub source: ObjectId,
     /// How.
     pub option: MergeOption,
+    /// Whether conflicts were settled by hand: then it brings what nobody has looked at.
+    pub is_edited: bool,
 }
 
 /// What follows.
@@ -63,6 +65,7 @@ pub fn follows(
             out.refs.push(RefChange { name, old, new: Some(tip), peeled: None });
             pull_request.source_commit = tip;
             pull_request.revision += 1;
+            pull_request.add_pusher(actor.clone());
         }
         let merged_now = merging.filter(|merging| merging.number == pull_request.number);
         if let Some(change) = moved(&pull_request.destination)

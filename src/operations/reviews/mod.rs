@@ -6,7 +6,10 @@ pub mod checks;
 pub mod comments;
 pub(super) mod facts;
 pub(super) mod follow;
+pub(super) mod merge_refs;
 pub mod templates;
+#[cfg(test)]
+mod tests;
 
 use uuid::Uuid;
 
@@ -171,14 +174,15 @@ type Change<'a, T> = &'a mut dyn FnMut(&mut PullRequest, i64) -> Result<(Vec<Hap
 
 /// Who asks, as reviews remember it.
 pub fn person_of(principal: &Principal) -> Person {
-    let user = match principal {
-        Principal::User(user) => Some(user.id),
+    let (user, subject) = match principal {
+        Principal::User(user) => (Some(user.id), None),
         Principal::Session(session) => {
-            session.on_behalf_of.as_ref().or(session.original_user.as_ref()).map(|user| user.id)
+            let user = session.on_behalf_of.as_ref().or(session.original_user.as_ref());
+            (user.map(|user| user.id), session.subject.as_ref().map(ToString::to_string))
         }
-        Principal::Service(_) => None,
+        Principal::Service(_) => (None, None),
     };
-    Person { arn: principal.arn(), user }
+    Person { arn: principal.arn(), user, subject }
 }
 
 /// A pull request as it stands now.
@@ -293,6 +297,7 @@ impl Lockgate {
                 token: new.token.map(str::to_owned),
                 rules: Vec::new(),
                 approvals: Vec::new(),
+                pushers: Vec::new(),
                 overrides: Vec::new(),
                 n_events: 0,
             };

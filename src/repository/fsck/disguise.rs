@@ -56,7 +56,7 @@ impl DotFile {
 }
 
 /// Whether HFS+ or NTFS takes `name` for `.git`.
-pub(super) fn is_dotgit(name: &[u8]) -> bool {
+pub fn is_dotgit(name: &[u8]) -> bool {
     is_hfs_dot(name, b"git") || is_ntfs_dotgit(name)
 }
 

@@ -23,6 +23,7 @@ use std::fmt;
 
 use gix_hash::oid;
 
+pub use disguise::is_dotgit;
 pub use message::{GitSeverity, MessageId, Severity, TOLERATED_IN_OLD_HISTORY};
 
 use super::object::ObjectKind;

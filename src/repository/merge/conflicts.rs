@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::hunks;
 use crate::names::ObjectId;
 use crate::repository::browse::{BrowseError, Browser, Entry};
+use crate::repository::line_diff;
 use crate::repository::object::EntryKind;
 use crate::repository::snapshot::Snapshot;
 
@@ -107,6 +108,9 @@ impl Conflict {
     }
 }
 
+/// Most bytes that are read for one description; files beyond are told as those are that are too large.
+const MAX_READ_BYTES: u64 = 256 << 20;
+
 /// What a text says.
 type Text = std::sync::Arc<[u8]>;
 
@@ -119,19 +123,23 @@ pub(super) fn describe(
 ) -> Result<Vec<Conflict>, BrowseError> {
     let mut browser = Browser::new(snapshot);
     let mut out = Vec::new();
+    let mut left = MAX_READ_BYTES;
     for path in paths {
         let mut sides = [None, None, None];
         let mut texts: [Option<std::sync::Arc<[u8]>>; 3] = [None, None, None];
         for ((side, text), tree) in sides.iter_mut().zip(&mut texts).zip(trees) {
             let Some(entry) = browser.in_tree(tree, path)? else { continue };
-            let (one, content) = side_of(&mut browser, &entry, max_bytes)?;
+            let (one, content) = side_of(&mut browser, &entry, max_bytes.min(left))?;
+            left = left.saturating_sub(content.as_ref().map_or(0, |content| content.len() as u64));
             (*side, *text) = (Some(one), content);
         }
         let [base, source, destination] = sides;
         let n_conflicts = match &texts {
             [base, Some(source), Some(destination)] => {
                 let base: &[u8] = base.as_deref().unwrap_or_default();
-                hunks::merge_hunks(base, source, destination).iter().filter(|hunk| hunk.is_conflict).count().max(1)
+                // What has too many lines is in conflict as a whole.
+                let hunks = hunks::merge_hunks(base, source, destination).unwrap_or_default();
+                hunks.iter().filter(|hunk| hunk.is_conflict).count().max(1)
             }
             _ => 1,
         };
@@ -157,7 +165,7 @@ fn side_of(
     }
     match browser.blob(&entry.id, max_bytes) {
         Ok(content) => {
-            let is_binary = hunks::is_binary(&content);
+            let is_binary = line_diff::is_binary(&content);
             let text = (!is_binary).then(|| content.clone());
             Ok((side(content.len() as u64, is_binary), text))
         }

@@ -2,12 +2,7 @@
 
 use std::ops::Range;
 
-use gix_diff::blob::{Algorithm, Diff, InternedInput};
-
-/// Whether content is no text for Git: a NUL in its first 8000 bytes.
-pub fn is_binary(content: &[u8]) -> bool {
-    content[..content.len().min(8000)].contains(&0)
-}
+use crate::repository::line_diff::{Replaced, TooManyLines, lines, replaced};
 
 /// Some lines of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,36 +27,36 @@ pub struct MergeHunk {
 }
 
 /// The lines that one side or both have changed, in their order. What nobody changed is left out.
-pub fn merge_hunks(base: &[u8], source: &[u8], destination: &[u8]) -> Vec<MergeHunk> {
+pub fn merge_hunks(base: &[u8], source: &[u8], destination: &[u8]) -> Result<Vec<MergeHunk>, TooManyLines> {
     let (base_lines, source_lines, destination_lines) = (lines(base), lines(source), lines(destination));
-    let of_source = changes(base, source);
-    let of_destination = changes(base, destination);
+    let of_source = replaced(&base_lines, &source_lines, false)?;
+    let of_destination = replaced(&base_lines, &destination_lines, false)?;
     let mut out = Vec::new();
     let (mut i, mut j) = (0, 0);
     // How far each side is ahead of the base.
     let (mut shift_source, mut shift_destination) = (0isize, 0isize);
     while i < of_source.len() || j < of_destination.len() {
-        let start = [of_source.get(i), of_destination.get(j)].into_iter().flatten().map(|hunk| hunk.0.start).min();
+        let start = [of_source.get(i), of_destination.get(j)].into_iter().flatten().map(|hunk| hunk.before.start).min();
         let Some(start) = start else { break };
         let mut end = start;
         let (from_i, from_j) = (i, j);
         // Changes that touch belong together, as in Git.
         loop {
             let before = (i, j);
-            while i < of_source.len() && of_source[i].0.start <= end {
-                end = end.max(of_source[i].0.end);
+            while i < of_source.len() && of_source[i].before.start <= end {
+                end = end.max(of_source[i].before.end);
                 i += 1;
             }
-            while j < of_destination.len() && of_destination[j].0.start <= end {
-                end = end.max(of_destination[j].0.end);
+            while j < of_destination.len() && of_destination[j].before.start <= end {
+                end = end.max(of_destination[j].before.end);
                 j += 1;
             }
             if (i, j) == before {
                 break;
             }
         }
-        let grown = |hunks: &[(Range<usize>, Range<usize>)]| -> isize {
-            hunks.iter().map(|(old, new)| new.len() as isize - old.len() as isize).sum()
+        let grown = |hunks: &[Replaced]| -> isize {
+            hunks.iter().map(|hunk| hunk.after.len() as isize - hunk.before.len() as isize).sum()
         };
         let side = |lines: &[&[u8]], shift: isize, grown: isize| -> Lines {
             let from = usize::try_from(start as isize + shift).unwrap_or(0);
@@ -77,39 +72,7 @@ pub fn merge_hunks(base: &[u8], source: &[u8], destination: &[u8]) -> Vec<MergeH
         shift_source += grown_source;
         shift_destination += grown_destination;
     }
-    out
-}
-
-/// Where a line, counted from 1, stands after a change; none if it was changed or taken away.
-pub fn line_after(before: &[u8], after: &[u8], line: usize) -> Option<usize> {
-    let at = line.checked_sub(1)?;
-    if at >= lines(before).len() {
-        return None;
-    }
-    let mut shift = 0isize;
-    for (old, new) in changes(before, after) {
-        if at < old.start {
-            break;
-        }
-        if old.contains(&at) {
-            return None;
-        }
-        shift += new.len() as isize - old.len() as isize;
-    }
-    usize::try_from(line as isize + shift).ok()
-}
-
-fn lines(text: &[u8]) -> Vec<&[u8]> {
-    text.split_inclusive(|byte| *byte == b'\n').collect()
-}
-
-/// Which lines became which.
-fn changes(before: &[u8], after: &[u8]) -> Vec<(Range<usize>, Range<usize>)> {
-    let input = InternedInput::new(before, after);
-    let mut diff = Diff::compute(Algorithm::Histogram, &input);
-    diff.postprocess_lines(&input);
-    let range = |range: Range<u32>| range.start as usize..range.end as usize;
-    diff.hunks().map(|hunk| (range(hunk.before), range(hunk.after))).collect()
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -121,7 +84,7 @@ mod tests {
         let base = b"1\n2\n3\n4\n5\n6\n7\n8\n9\n";
         let source = b"1\ntwo\n3\n4\n5\n6\nseven\n8\n9\nten\n";
         let destination = b"0\n1\n2\n3\n4\n5\n6\nSEVEN\nand more\n8\n9";
-        let hunks = merge_hunks(base, source, destination);
+        let hunks = merge_hunks(base, source, destination).unwrap();
         let told: Vec<_> = hunks
             .iter()
             .map(|hunk| {
@@ -140,23 +103,8 @@ mod tests {
                 (true, of(["9\n", "9\nten\n", "9"]), [8..9, 8..10, 10..11]),
             ]
         );
-        assert!(merge_hunks(base, base, base).is_empty());
-        let both = merge_hunks(b"", b"same\n", b"same\n");
+        assert!(merge_hunks(base, base, base).unwrap().is_empty());
+        let both = merge_hunks(b"", b"same\n", b"same\n").unwrap();
         assert!(both.len() == 1 && !both[0].is_conflict);
-    }
-
-    #[test]
-    fn where_lines_go() {
-        let (before, after) = (b"1\n2\n3\n4\n5\n", b"0\n1\n2\nthree\n5\n6\n");
-        let places: Vec<_> = (0..7).map(|line| line_after(before, after, line)).collect();
-        assert_eq!(places, [None, Some(2), Some(3), None, None, Some(5), None]);
-    }
-
-    #[test]
-    fn binary_as_git_has_it() {
-        assert!(is_binary(b"a\0b") && !is_binary(b"ab"));
-        let mut late = vec![b'x'; 8000];
-        late.push(0);
-        assert!(!is_binary(&late));
     }
 }

@@ -6,6 +6,7 @@
 
 mod bases;
 mod conflicts;
+mod folders;
 pub mod hunks;
 mod objects;
 
@@ -15,7 +16,7 @@ use bstr::BStr;
 use gix_diff::blob::Algorithm;
 use gix_merge::blob::builtin_driver::binary::ResolveWith as Binary;
 use gix_merge::blob::builtin_driver::text::{Conflict as TextConflict, ConflictStyle, Labels};
-use gix_merge::tree::{Outcome, ResolveWith, TreatAsUnresolved};
+use gix_merge::tree::{Outcome, Resolution as Settled, ResolveWith, TreatAsUnresolved};
 use gix_object::tree::EntryKind as Kind;
 
 pub use bases::merge_bases;
@@ -25,7 +26,8 @@ use objects::MergeObjects;
 use super::browse::{BrowseError, Browser, Side};
 use super::commit_graph::Node;
 use super::new_objects::NewObjects;
-use super::object::ObjectKind;
+use super::object::{EntryKind, ObjectKind};
+use super::pack::oid_hash::raw;
 use super::snapshot::Snapshot;
 use super::tree_edit::{EditError, path_parts};
 use crate::names::{ObjectId, escape_for_people};
@@ -130,6 +132,9 @@ pub enum MergeError {
         /// The limit.
         limit: u64,
     },
+    /// The library cannot merge them.
+    #[error("these cannot be merged here: merge them with Git, and push what comes of it")]
+    Unmergeable,
     /// A conflict is settled by hand that is none.
     #[error("`{0}` is not in conflict")]
     NotInConflict(String),
@@ -213,15 +218,34 @@ impl Merger<'_> {
         theirs: ObjectId,
         options: &MergeOptions<'_>,
     ) -> Result<Made, MergeError> {
+        let made = self.try_run(bases, ours, theirs, options);
+        if matches!(made, Err(MergeError::Unmergeable)) && options.settling == Settling::Nothing {
+            // All that both have touched may be in conflict.
+            let base = ObjectId::from(*self.snapshot.graph().tree(bases[0]));
+            let paths = self.touched_by_both(&base, &ours, &theirs)?;
+            let conflicts =
+                conflicts::describe(self.snapshot, &paths, [&base, &theirs, &ours], self.limits.file_bytes)?;
+            return Ok((None, conflicts, false));
+        }
+        made
+    }
+
+    fn try_run(
+        &self,
+        bases: &[Node],
+        ours: ObjectId,
+        theirs: ObjectId,
+        options: &MergeOptions<'_>,
+    ) -> Result<Made, MergeError> {
         let mut doubtful = BTreeSet::new();
         let base = self.base_tree(bases, 1, &mut doubtful)?;
         let first_base = ObjectId::from(*self.snapshot.graph().tree(bases[0]));
-        // Whatever a side does not change is the other's, however that came about.
-        if ours == theirs || theirs == base {
+        if ours == theirs {
             return Ok((Some(ours), Vec::new(), true));
         }
-        if ours == base {
-            return Ok((Some(theirs), Vec::new(), true));
+        // Whatever a side does not change is the other's, however that came about; what a doubtful base says is no such thing.
+        if doubtful.is_empty() && (ours == base || theirs == base) {
+            return Ok((Some(if ours == base { theirs } else { ours }), Vec::new(), true));
         }
         let outcome = self.trees(&base, &ours, &theirs, &Pass::Plain)?;
         let unresolved = TreatAsUnresolved::git();
@@ -247,6 +271,7 @@ impl Merger<'_> {
                 paths.insert(path);
             }
         }
+        paths.extend(self.without_place(&base, &ours, &theirs)?);
         let sides = [&first_base, &theirs, &ours];
         let conflicts = conflicts::describe(self.snapshot, &paths, sides, self.limits.file_bytes)?;
         if paths.is_empty() {
@@ -376,18 +401,65 @@ impl Merger<'_> {
         for next in rest {
             let below = merge_bases(graph, &tips, &[next]);
             let base = self.base_tree(&below, depth + 1, doubtful)?;
-            let outcome = self.trees(&base, &tree, &tree_of(next), &Pass::Virtual(depth))?;
-            for conflict in outcome.conflicts.iter().filter(|conflict| {
-                conflict.is_unresolved(TreatAsUnresolved::undecidable())
-                    || conflict.is_unresolved(TreatAsUnresolved::forced_resolution())
-            }) {
-                doubtful.insert(conflict.ours.location().to_vec());
-                doubtful.insert(conflict.theirs.location().to_vec());
+            let next_tree = tree_of(next);
+            let mut browser = Browser::new(self.snapshot);
+            for conflict in &self.trees(&base, &tree, &next_tree, &Pass::Plain)?.conflicts {
+                // Lines in conflict are lines of the base as in Git: whoever changes them changes them, whatever they say.
+                if conflict.is_unresolved(TreatAsUnresolved::git()) && !is_of_lines_alone(conflict) {
+                    for change in [&conflict.ours, &conflict.theirs] {
+                        for path in [change.location(), change.source_location()] {
+                            doubtful.insert(path.to_vec());
+                            // Where a file stands in the place of a folder, the folder's place is in doubt, too.
+                            for (at, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+                                let folder = &path[..at];
+                                let mut is_file = |tree: &ObjectId| -> Result<bool, MergeError> {
+                                    // What was made a moment ago may have anything there.
+                                    if self.snapshot.objects.find(&raw(tree)).is_none() {
+                                        return Ok(true);
+                                    }
+                                    let entry = browser.in_tree(tree, folder)?;
+                                    Ok(entry.is_some_and(|entry| entry.kind() != EntryKind::Tree))
+                                };
+                                if is_file(&base)? || is_file(&tree)? || is_file(&next_tree)? {
+                                    doubtful.insert(folder.to_vec());
+                                }
+                            }
+                        }
+                    }
+                }
             }
+            // The library knows no content for what is no text and was added on both sides; it is in doubt, whatever the base has there.
+            // Of bases Git leaves it where it was; the library does not always.
+            doubtful.extend(self.without_place(&base, &tree, &next_tree)?);
+            let outcome = self
+                .trees(&base, &tree, &next_tree, &Pass::Virtual(depth, Binary::Ancestor))
+                .or_else(|_| self.trees(&base, &tree, &next_tree, &Pass::Virtual(depth, Binary::Ours)))?;
             tree = self.write(outcome)?;
             tips.push(next);
         }
         Ok(tree)
+    }
+
+    /// What counts as renamed.
+    fn rewrites(&self) -> gix_diff::Rewrites {
+        gix_diff::Rewrites { copies: None, percentage: Some(0.5), limit: self.limits.rename_limit, track_empty: false }
+    }
+
+    fn diff_cache(&self) -> gix_diff::blob::Platform {
+        gix_diff::blob::Platform::new(
+            gix_diff::blob::platform::Options { algorithm: Some(Algorithm::Histogram), ..Default::default() },
+            gix_diff::blob::Pipeline::new(
+                gix_diff::blob::pipeline::WorktreeRoots::default(),
+                filters(),
+                Vec::new(),
+                gix_diff::blob::pipeline::Options {
+                    large_file_threshold_bytes: self.limits.file_bytes,
+                    ..Default::default()
+                },
+            ),
+            gix_diff::blob::pipeline::Mode::ToGit,
+            attributes(),
+        )
     }
 
     fn write(&self, mut outcome: Outcome<'_>) -> Result<ObjectId, MergeError> {
@@ -401,18 +473,10 @@ impl Merger<'_> {
         theirs: &ObjectId,
         pass: &Pass,
     ) -> Result<Outcome<'_>, MergeError> {
-        let mut options = gix_merge::tree::Options {
-            rewrites: Some(gix_diff::Rewrites {
-                copies: None,
-                percentage: Some(0.5),
-                limit: self.limits.rename_limit,
-                track_empty: false,
-            }),
-            ..Default::default()
-        };
+        let mut options = gix_merge::tree::Options { rewrites: Some(self.rewrites()), ..Default::default() };
         options.blob_merge.text.diff_algorithm = Algorithm::Histogram;
         let labels = match pass {
-            Pass::Virtual(_) => ["Temporary merge branch 1", "Temporary merge branch 2", "merged common ancestors"],
+            Pass::Virtual(..) => ["Temporary merge branch 1", "Temporary merge branch 2", "merged common ancestors"],
             _ => ["destination", "source", "base"],
         };
         match pass {
@@ -423,33 +487,19 @@ impl Merger<'_> {
                 options.blob_merge.resolve_binary_with = Some(Binary::Ours);
                 options.symlink_conflicts = Some(Binary::Ours);
             }
-            Pass::Virtual(depth) => {
+            Pass::Virtual(depth, binary) => {
                 let marker_size = u8::try_from(7 + 2 * depth).ok().and_then(std::num::NonZeroU8::new);
                 let default = TextConflict::default();
-                options.tree_conflicts = Some(ResolveWith::Ancestor);
+                // Told to fall back on the ancestor, the library does so where nothing is in conflict, too: a mode beside a rename.
                 options.blob_merge.is_virtual_ancestor = true;
                 options.blob_merge.text.conflict = marker_size
                     .map_or(default, |marker_size| TextConflict::Keep { style: ConflictStyle::Merge, marker_size });
-                options.blob_merge.resolve_binary_with = Some(Binary::Ancestor);
+                options.blob_merge.resolve_binary_with = Some(*binary);
                 options.symlink_conflicts = Some(Binary::Ancestor);
             }
         }
         let labels =
             Labels { current: Some(labels[0].into()), other: Some(labels[1].into()), ancestor: Some(labels[2].into()) };
-        let mut diff_cache = gix_diff::blob::Platform::new(
-            gix_diff::blob::platform::Options { algorithm: Some(Algorithm::Histogram), ..Default::default() },
-            gix_diff::blob::Pipeline::new(
-                gix_diff::blob::pipeline::WorktreeRoots::default(),
-                filters(),
-                Vec::new(),
-                gix_diff::blob::pipeline::Options {
-                    large_file_threshold_bytes: self.limits.file_bytes,
-                    ..Default::default()
-                },
-            ),
-            gix_diff::blob::pipeline::Mode::ToGit,
-            attributes(),
-        );
         let mut blob_merge = gix_merge::blob::Platform::new(
             gix_merge::blob::Pipeline::new(
                 gix_merge::blob::pipeline::WorktreeRoots::default(),
@@ -461,50 +511,78 @@ impl Merger<'_> {
             Vec::new(),
             gix_merge::blob::platform::Options::default(),
         );
-        gix_merge::tree(
-            base,
-            ours,
-            theirs,
-            labels,
-            self.objects,
-            |blob| Ok(self.objects.add(ObjectKind::Blob, blob)),
-            &mut gix_diff::tree::State::default(),
-            &mut diff_cache,
-            &mut blob_merge,
-            options,
-        )
-        .map_err(|error| failed(&error))
-        .and_then(settle_plain)
+        let merge = || {
+            gix_merge::tree(
+                base,
+                ours,
+                theirs,
+                labels,
+                self.objects,
+                |blob| Ok(self.objects.add(ObjectKind::Blob, blob)),
+                &mut gix_diff::tree::State::default(),
+                &mut self.diff_cache(),
+                &mut blob_merge,
+                options,
+            )
+        };
+        // The library takes some cases for impossible, and panics. Nothing of it is kept then but objects, which stand for themselves.
+        let merged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(merge));
+        let merged = merged.map_err(|_| MergeError::Unmergeable)?;
+        merged.map_err(|error| failed(&error)).and_then(settle_plain)
     }
 }
 
-/// Settles what is no conflict: content that only one side changed. The library merges content wherever both sides changed something
-/// of a file, be it the mode alone, and of binary content it takes the side that it was told to take.
+/// Settles what is no conflict: content or a mode that only one side changed. The library merges content wherever both sides changed
+/// something of a file, be it the mode alone, takes of binary content the side that it was told to take, and lets of two modes beside a
+/// rename the executable one win.
 fn settle_plain(mut outcome: Outcome<'_>) -> Result<Outcome<'_>, MergeError> {
     let mut settled = Vec::new();
     outcome.conflicts.retain(|conflict| {
-        let is_in_place = [&conflict.ours, &conflict.theirs].iter().all(|change| {
-            change.location() == change.source_location() && change.location() == conflict.ours.location()
-        });
         let [Some(base), Some(ours), Some(theirs)] = conflict.entries() else { return true };
         let is_file = |entry: &gix_merge::tree::ConflictIndexEntry| entry.mode.is_blob();
-        if !is_in_place || ![base, ours, theirs].iter().all(is_file) {
-            return true;
-        }
+        let (Some(place), true) = (place_of(conflict), [base, ours, theirs].iter().all(is_file)) else { return true };
         let id = match (ours.id == base.id, theirs.id == base.id) {
-            (true, _) => theirs.id,
-            (_, true) => ours.id,
-            _ if ours.id == theirs.id => ours.id,
-            _ => return true,
+            (true, _) => Some(theirs.id),
+            (_, true) => Some(ours.id),
+            _ => Some(ours.id).filter(|id| *id == theirs.id),
         };
         let mode = if ours.mode == base.mode { theirs.mode } else { ours.mode };
-        settled.push((conflict.ours.location().to_vec(), Side { mode: u32::from(mode.value()), id }));
-        false
+        settled.push((place, u32::from(mode.value()), id));
+        id.is_none()
     });
-    for (path, side) in settled {
-        put(&mut outcome, &path, Some(side))?;
+    for (path, mode, id) in settled {
+        let merged = outcome.tree.get(parts_of(&path)).filter(|entry| entry.mode.is_blob()).map(|entry| entry.oid);
+        if let Some(id) = id.or(merged) {
+            put(&mut outcome, &path, Some(Side { mode, id }))?;
+        }
     }
     Ok(outcome)
+}
+
+/// Where a file lies in the end that both sides have, and that either did not move or one of them has moved.
+fn place_of(conflict: &gix_merge::tree::Conflict) -> Option<Vec<u8>> {
+    let (ours, theirs) = (&conflict.ours, &conflict.theirs);
+    if let Ok(Settled::OursModifiedTheirsRenamedAndChangedThenRename { final_location, .. }) = &conflict.resolution {
+        let renamed = [ours, theirs].into_iter().find(|change| change.location() != change.source_location())?;
+        return Some(final_location.as_ref().map_or(renamed.location(), |place| place.as_ref()).to_vec());
+    }
+    let is_in_place = [ours, theirs]
+        .iter()
+        .all(|change| change.location() == change.source_location() && change.location() == ours.location());
+    is_in_place.then(|| ours.location().to_vec())
+}
+
+/// Whether all that is in conflict is lines of a file that stayed where it was.
+fn is_of_lines_alone(conflict: &gix_merge::tree::Conflict) -> bool {
+    let is_in_place = |change: &gix_diff::tree_with_rewrites::Change| {
+        change.location() == change.source_location() && change.location() == conflict.ours.location()
+    };
+    let is_of_lines =
+        conflict.content_merge().is_some_and(|merge| merge.resolution == gix_merge::blob::Resolution::Conflict);
+    let [Some(base), Some(ours), Some(theirs)] = conflict.entries() else { return false };
+    is_of_lines
+        && [&conflict.ours, &conflict.theirs].into_iter().all(is_in_place)
+        && [base, ours, theirs].iter().all(|entry| entry.mode == base.mode && entry.mode.is_blob())
 }
 
 /// What a merge of trees is for.
@@ -513,8 +591,8 @@ enum Pass {
     Plain,
     /// The first side is right.
     FirstWins,
-    /// A base is made of bases, so deep down; conflicts stay in it.
-    Virtual(usize),
+    /// A base is made of bases, so deep down; conflicts stay in it, but for what is no text: that is this side's.
+    Virtual(usize, Binary),
 }
 
 fn failed(error: &dyn std::error::Error) -> MergeError {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::super::blame::{Blamed, blame};
 use super::super::history::{Version, path_history};
+use super::super::path_filters::PathFilters;
 use super::super::search::{Wanted, search};
 use super::*;
 
@@ -11,7 +12,20 @@ const ALL: (usize, usize) = (0, usize::MAX);
 
 fn versions(pair: &Pair, tip: &str, path: &str, follow: bool) -> Vec<Version> {
     let snapshot = pair.repository().snapshot();
-    path_history(&snapshot, &pair.id_of(tip), path.as_bytes(), follow, ALL).unwrap()
+    let without = PathFilters::default();
+    let found = path_history(&snapshot, &without, &pair.id_of(tip), path.as_bytes(), follow, ALL).unwrap();
+    // Filters change nothing but how long it takes.
+    let filters = filters(pair);
+    assert_eq!(found, path_history(&snapshot, &filters, &pair.id_of(tip), path.as_bytes(), follow, ALL).unwrap());
+    found
+}
+
+/// The changed-path filters of all commits.
+fn filters(pair: &Pair) -> Arc<PathFilters> {
+    while pair.repository().make_path_filters().unwrap() > 0 {}
+    let filters = pair.repository().path_filters().unwrap();
+    assert_eq!(filters.len(), pair.repository().snapshot().graph().len());
+    filters
 }
 
 fn loaded(stream: &[u8]) -> (Pair, Vec<&'static str>) {
@@ -48,7 +62,8 @@ fn the_history_of_a_path_is_that_of_git() {
                 }
                 // Pages are pieces of it.
                 let snapshot = pair.repository().snapshot();
-                let page = path_history(&snapshot, &pair.id_of(name), path.as_bytes(), false, (2, 3)).unwrap();
+                let page = path_history(&snapshot, &filters(&pair), &pair.id_of(name), path.as_bytes(), false, (2, 3))
+                    .unwrap();
                 assert_eq!(page, ours.iter().skip(2).take(3).cloned().collect::<Vec<_>>());
             }
         }
@@ -139,7 +154,7 @@ fn lines_come_from_where_git_says() {
         for name in names {
             let path = pair.git(&["ls-tree", "--name-only", name]).lines().next().unwrap().to_owned();
             let snapshot = pair.repository().snapshot();
-            let ours = blame(&snapshot, &pair.id_of(name), path.as_bytes(), 1 << 20).unwrap();
+            let ours = blame(&snapshot, &filters(&pair), &pair.id_of(name), path.as_bytes(), 1 << 20).unwrap();
             assert_eq!(each_line(&ours), blamed_by_git(&pair, name, &path), "{seed} {name} {path}");
             n_commits.extend(ours.into_iter().map(|blamed| blamed.commit));
         }
@@ -186,7 +201,7 @@ fn commits_are_found_as_git_finds_them() {
         let snapshot = pair.repository().snapshot();
         let (mut ids, mut skip) = (BTreeSet::new(), 0);
         loop {
-            let page = search(&snapshot, &pair.id_of(name), wanted, (skip, 3)).unwrap();
+            let page = search(&snapshot, &filters(&pair), &pair.id_of(name), wanted, (skip, 3)).unwrap();
             assert!(page.commits.len() <= 3);
             for commit in page.commits {
                 assert!(ids.insert(commit.id.to_string()));
@@ -232,24 +247,38 @@ fn what_histories_cost() {
     let snapshot = pair.repository().snapshot();
     let tip = pair.id_of("b0");
     let mut report = format!("{} commits\n", snapshot.graph().len());
+    let begun = std::time::Instant::now();
+    let filters = filters(&pair);
+    report.push_str(&format!("filters made in {:?}\n", begun.elapsed()));
+    pair.reopen();
+    let snapshot = pair.repository().snapshot();
+    snapshot.graph();
+    let begun = std::time::Instant::now();
+    let filters =
+        pair.repository().path_filters().map(|read| (read.len() == filters.len()).then_some(read)).unwrap().unwrap();
+    report.push_str(&format!("filters read in {:?}\n", begun.elapsed()));
+    let none = PathFilters::default();
     for path in std::env::var("LOCKGATE_HISTORY_PATHS").unwrap_or_default().split(',') {
         let begun = std::time::Instant::now();
-        let ours: BTreeSet<String> = path_history(&snapshot, &tip, path.as_bytes(), false, ALL)
+        let ours: BTreeSet<String> = path_history(&snapshot, &filters, &tip, path.as_bytes(), false, ALL)
             .unwrap()
             .into_iter()
             .map(|version| version.commit.to_string())
             .collect();
         let whole = begun.elapsed();
         let begun = std::time::Instant::now();
-        path_history(&snapshot, &tip, path.as_bytes(), true, (0, 100)).unwrap();
+        path_history(&snapshot, &filters, &tip, path.as_bytes(), true, (0, 100)).unwrap();
         let page = begun.elapsed();
+        let begun = std::time::Instant::now();
+        path_history(&snapshot, &none, &tip, path.as_bytes(), true, (0, 100)).unwrap();
+        let plain = begun.elapsed();
         let begun = std::time::Instant::now();
         let shown = pair.git(&["log", "--format=%H", "b0", "--", path]);
         let by_git = begun.elapsed();
         let theirs: BTreeSet<String> = shown.lines().map(str::to_owned).collect();
         assert_eq!(ours, theirs, "{path}");
         let begun = std::time::Instant::now();
-        let blamed = blame(&snapshot, &tip, path.as_bytes(), 6 << 20);
+        let blamed = blame(&snapshot, &filters, &tip, path.as_bytes(), 6 << 20);
         let blaming = begun.elapsed();
         let begun = std::time::Instant::now();
         let blamed_by_git = blamed.is_ok().then(|| blamed_by_git(&pair, "b0", path));
@@ -259,6 +288,7 @@ fn what_histories_cost() {
             let ours = each_line(&ours);
             theirs.iter().filter(|(line, from)| ours.get(line) != Some(*from)).count()
         });
+        report.push_str(&format!("{path}: the latest 100 without filters {plain:?}\n"));
         report.push_str(&format!(
             "{path}: {} versions in {whole:?}, 100 in {page:?}, git {by_git:?}; blame {blaming:?}, git {blaming_by_git:?}, \
              {n_other} of {n_lines} lines differ\n",
