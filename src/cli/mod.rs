@@ -22,6 +22,7 @@ mod group;
 mod key;
 pub mod output;
 mod policy;
+mod reflog;
 mod repo;
 mod role;
 mod run;
@@ -157,6 +158,8 @@ enum Commands {
     SshCert(Box<ssh_cert::SshCert>),
     /// Show the public keys that sign SSH certificates
     SshAuthorities,
+    /// What happened to refs, and the way back
+    Reflog(reflog::Reflog),
     /// Check keys, files, log chain and objects
     Fsck(fsck::Fsck),
 }
@@ -176,6 +179,7 @@ impl Commands {
             Commands::Repo(command) => AdminCommand::Repo(command.request()?),
             Commands::Policy(command) => AdminCommand::Policy(command.request()?),
             Commands::Key(command) => AdminCommand::Key(command.request()),
+            Commands::Reflog(command) => command.request(),
             Commands::Fsck(command) => command.request(),
         }))
     }

@@ -42,6 +42,8 @@ pub enum AdminCommand {
     Policy(PolicyCommand),
     /// `lockgate key ...`
     Key(KeyCommand),
+    /// `lockgate reflog ...`
+    RefLog(RefLogCommand),
     /// `lockgate ssh-authorities`: the public keys that sign certificates.
     SshAuthorities,
     /// `lockgate fsck [REPO]`: the whole server, or one repository.
@@ -297,6 +299,30 @@ pub enum CredentialCommand {
         user: PrincipalName,
         /// The credential's id, as `list` shows it.
         id: String,
+    },
+}
+
+/// `lockgate reflog`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefLogCommand {
+    /// Lists changes of refs, the newest first.
+    Show {
+        /// Of which repository.
+        repository: RepositoryName,
+        /// Of one ref: a branch, or a full name.
+        reference: Option<String>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Leads a ref back to where it stood before a change.
+    Undo {
+        /// In which repository.
+        repository: RepositoryName,
+        /// Which ref: a branch, or a full name.
+        reference: String,
+        /// Which change; its last one if it is not said.
+        change: Option<i64>,
     },
 }
 

@@ -406,6 +406,7 @@ impl AdminHost for Lockgate {
             Ok((text, json))
         };
         let context = AdminContext {
+            host: self,
             store: &self.store,
             identity: &self.identity,
             policies: &self.policies,

@@ -35,6 +35,7 @@ pub mod merging;
 pub mod policies;
 mod policy_watch;
 pub mod ref_changes;
+pub mod ref_log;
 pub mod renaming;
 pub mod repositories;
 pub mod reviews;

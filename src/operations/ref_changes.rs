@@ -206,7 +206,7 @@ impl RefChanges<'_> {
     }
 }
 
-fn of_shelf(error: ShelfError) -> RepositoryError {
+pub(super) fn of_shelf(error: ShelfError) -> RepositoryError {
     match error {
         ShelfError::Store(error) => error.into(),
         error => RepositoryError::Io(io::Error::other(error)),
@@ -317,9 +317,11 @@ impl Changing<'_> {
             let told = super::triggers::due(of.host, of.ctx, of.record, &reviews, &changes, now_ms);
             documents.extend(told.map_err(of_shelf)?);
             follows.refs.iter().for_each(|change| after.apply(change));
+            // In the order of the refs that they let through: the log says which decided what.
+            let order: Vec<usize> = accepted.iter().map(|(i, _)| *i).collect();
             accepted.extend(follows.refs.into_iter().map(|change| (usize::MAX, change)));
             let mut entry = self.entry(snapshot, &after, quarantine, accepted)?;
-            let decided = done.iter().filter_map(|i| decisions.get(i));
+            let decided = order.iter().filter_map(|i| decisions.get(i));
             let with = PublishWith {
                 decisions: decided.clone().map(record_of).collect(),
                 decided_under: Some(DecidedUnder { generation: policies.generation(), directory: directory.counter() }),

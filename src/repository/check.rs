@@ -144,7 +144,7 @@ pub fn check(store: &Store, account: &AccountId, id: &[u8; 16], first_head: &Ref
     }
     // What is served is what refs reach.
     if out.damage.is_empty() {
-        match reached(&snapshot) {
+        match reached(&snapshot, &snapshot.refs) {
             Ok(reached) => {
                 for (i, pack) in objects.packs().iter().enumerate() {
                     let walked = reached.of_pack(i as u32);

@@ -412,19 +412,57 @@ impl Repository {
             if snapshot.is_exact {
                 return Ok(None);
             }
-            let reached = reached(snapshot)?;
             let mut entry = LogEntry::new(self.store.clock().now_ms(), actor.to_string());
-            for (i, manifest) in snapshot.manifests.iter().enumerate() {
-                let positions = reached.of_pack(i as u32);
-                let served = if positions.len() == u64::from(manifest.n_objects) {
-                    Served::All
-                } else {
-                    Served::Some(Arc::new(positions))
-                };
-                entry.reserve.push((manifest.pack.id, self.write_served(&served, true)?));
-            }
+            entry.reserve = self.serve_what_refs_reach(snapshot, &snapshot.refs)?;
             Ok(Some((entry, PublishWith::default())))
         })
+    }
+
+    /// What is served of each pack if it is exactly what these refs reach, as reserve entries. They may lead to what is stored and not
+    /// served. Blocks, for seconds on a large repository.
+    pub fn serve_what_refs_reach(
+        &self,
+        snapshot: &Snapshot,
+        refs: &Refs,
+    ) -> Result<Vec<([u8; 16], ServedFile)>, RepositoryError> {
+        let reached = reached(snapshot, refs)?;
+        let mut out = Vec::new();
+        for (i, manifest) in snapshot.manifests.iter().enumerate() {
+            let positions = reached.of_pack(i as u32);
+            let served = if positions.len() == u64::from(manifest.n_objects) {
+                Served::All
+            } else {
+                Served::Some(Arc::new(positions))
+            };
+            out.push((manifest.pack.id, self.write_served(&served, true)?));
+        }
+        Ok(out)
+    }
+
+    /// Entries of the log before a generation, the newest first, with their generations. Blocks.
+    pub fn log_before(&self, before: i64, limit: usize) -> Result<Vec<(i64, LogEntry)>, RepositoryError> {
+        let stored = self.store.wait(self.store.catalog().read_log_before(&self.id, before, limit))?;
+        stored
+            .iter()
+            .map(|stored| {
+                let generation = stored.generation;
+                let hash = entry_hash(&self.id, generation, &stored.previous_hash, &stored.sealed);
+                if hash != stored.hash {
+                    return Err(RepositoryError::BrokenChain { generation });
+                }
+                let plain = self
+                    .store
+                    .open_value(
+                        &self.keys,
+                        &entry_place(&generation.to_be_bytes(), &stored.previous_hash),
+                        &stored.sealed,
+                    )
+                    .map_err(|error| RepositoryError::of_value(generation, error))?;
+                let entry =
+                    LogEntry::decode(&plain).map_err(|source| RepositoryError::DamagedEntry { generation, source })?;
+                Ok((generation, entry))
+            })
+            .collect()
     }
 
     fn materialise(&self, state: State, before: Option<&Snapshot>) -> Result<Snapshot, RepositoryError> {
@@ -485,10 +523,10 @@ impl Repository {
     }
 }
 
-/// Everything that the refs of a snapshot reach, found by walking.
-pub fn reached(snapshot: &Snapshot) -> Result<PlaceSet, RepositoryError> {
+/// Everything that refs reach, found by walking.
+pub fn reached(snapshot: &Snapshot, refs: &Refs) -> Result<PlaceSet, RepositoryError> {
     let wants: Vec<Place> =
-        snapshot.refs.iter().filter_map(|(_, value)| snapshot.objects.find_stored(&raw(&value.id))).collect();
+        refs.iter().filter_map(|(_, value)| snapshot.objects.find_stored(&raw(&value.id))).collect();
     let filter = ObjectFilter::default();
     let start = Start { wants: &wants, haves: &[], new_edges: &|_| false, old_edges: &|_| false, filter: &filter };
     Ok(select(&snapshot.objects, snapshot.graph(), &start, &mut |_| Ok(()))?.places)

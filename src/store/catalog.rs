@@ -707,6 +707,28 @@ impl Catalog {
         Ok(rows.iter().map(stored_entry).collect())
     }
 
+    /// Entries of a repository's log before a generation, the newest first.
+    pub async fn read_log_before(
+        &self,
+        repository: &[u8; 16],
+        before: i64,
+        limit: usize,
+    ) -> Result<Vec<StoredEntry>, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "reading a log", source };
+        let query = sqlx::query(
+            "SELECT generation, previous_hash, hash, sealed FROM log_entry
+             WHERE repository = $1 AND generation < $2 ORDER BY generation DESC LIMIT $3",
+        )
+        .bind(&repository[..])
+        .bind(before)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows = match &self.readers {
+            Some(pool) => query.fetch_all(pool).await.map_err(doing)?,
+            None => query.fetch_all(&mut *self.writer.lock().await).await.map_err(doing)?,
+        };
+        Ok(rows.iter().map(stored_entry).collect())
+    }
+
     /// One entry of a repository's log.
     pub async fn log_entry(&self, repository: &[u8; 16], generation: i64) -> Result<Option<StoredEntry>, CatalogError> {
         let doing = |source| CatalogError::Sql { doing: "reading a log", source };

@@ -8,6 +8,7 @@ mod import_and_fsck;
 mod keys;
 mod module_arrows;
 mod paths_and_signatures;
+mod reflog;
 mod refusals;
 mod signing_keys;
 mod ssh_certificates;

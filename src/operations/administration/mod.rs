@@ -7,6 +7,7 @@ mod policy;
 mod policy_import;
 mod principals;
 mod question;
+mod ref_log;
 mod repo;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use serde_json::json;
 
 use super::admin::{AccountCommand, AdminCommand, AdminFailure, AdminReply, AdminRequest, ImportSource};
 use super::last_used::LastUse;
+use super::lockgate::Lockgate;
 use super::policies::Policies;
 use crate::identity::{Identity, RepositoryRecord};
 use crate::names::AccountId;
@@ -31,6 +33,8 @@ pub type Import<'a> =
 
 /// What the commands work on.
 pub struct AdminContext<'a> {
+    /// The inside, for what is asked of refs.
+    pub host: &'a Lockgate,
     /// The store.
     pub store: &'a Store,
     /// The directory.
@@ -69,6 +73,7 @@ pub fn run(
         AdminCommand::Repo(command) => repo::run(ctx, &account()?, command, progress),
         AdminCommand::Policy(command) => policy::run(ctx, request.account.as_ref(), command),
         AdminCommand::Key(command) => keys::run(ctx, request.account.as_ref(), command, progress),
+        AdminCommand::RefLog(command) => ref_log::run(ctx, &account()?, command),
         AdminCommand::SshAuthorities => ssh_authorities(ctx),
         AdminCommand::Fsck { repository } => {
             let only = match repository {

@@ -87,7 +87,11 @@ pub(super) fn run(
     }
 }
 
-fn find(ctx: &AdminContext<'_>, account: &AccountId, name: &RepositoryName) -> Result<RepositoryRecord, AdminFailure> {
+pub(super) fn find(
+    ctx: &AdminContext<'_>,
+    account: &AccountId,
+    name: &RepositoryName,
+) -> Result<RepositoryRecord, AdminFailure> {
     let found = ctx.identity.directory().repository(account, name).cloned();
     found.ok_or_else(|| AdminFailure::new(format!("there is no repository `{name}`; see: lockgate repo list")))
 }
