@@ -66,17 +66,40 @@ impl From<ProtocolError> for PullError {
 /// Brings refs up to date that are made when somebody asks for them; which ones a client asks for, the function that it is given says.
 pub type Freshen<'a> = dyn Fn(&dyn Fn(&[u8]) -> bool) + 'a;
 
+/// What is read.
+pub struct View<'a> {
+    /// The repository.
+    pub repository: &'a Repository,
+    /// As it stood then, and not as it stands.
+    pub past: Option<Arc<Snapshot>>,
+    /// Brings refs of the repository as it stands up to date.
+    pub freshen: &'a Freshen<'a>,
+}
+
+impl View<'_> {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.past.clone().unwrap_or_else(|| self.repository.snapshot())
+    }
+
+    /// The state of a conversation in which these refs are asked for.
+    fn fresh_snapshot(&self, asks: &dyn Fn(&[u8]) -> bool) -> Arc<Snapshot> {
+        if self.past.is_none() {
+            (self.freshen)(asks);
+        }
+        self.snapshot()
+    }
+}
+
 /// Answers one upload-pack conversation.
 pub fn upload_pack(
-    repository: &Repository,
+    view: &View<'_>,
     version: Version,
     mode: GitMode,
     mut input: impl Read,
     output: impl Write,
-    freshen: &Freshen<'_>,
 ) -> Result<Served, PullError> {
     let mut out = BufWriter::with_capacity(64 << 10, output);
-    let result = converse(repository, version, mode, &mut input, &mut out, freshen);
+    let result = converse(view, version, mode, &mut input, &mut out);
     if let Err(PullError::Refused(error)) = &result {
         write_error(&mut out, &error.message())?;
         out.flush()?;
@@ -90,18 +113,16 @@ pub fn upload_pack(
 }
 
 fn converse(
-    repository: &Repository,
+    view: &View<'_>,
     version: Version,
     mode: GitMode,
     input: impl Read,
     out: &mut impl Write,
-    freshen: &Freshen<'_>,
 ) -> Result<Served, PullError> {
+    let repository = view.repository;
     // Of version 2 the advertisement names no refs.
-    if mode != GitMode::StatelessRpc && version != Version::V2 {
-        freshen(&|_| true);
-    }
-    let mut snapshot = repository.snapshot();
+    let names_refs = mode != GitMode::StatelessRpc && version != Version::V2;
+    let mut snapshot = if names_refs { view.fresh_snapshot(&|_| true) } else { view.snapshot() };
     let stateless = mode != GitMode::Stateful;
     let offer = Offer { agent: AGENT, stateless, filter: true, any_served_want: true, ..Offer::default() };
     if mode != GitMode::StatelessRpc {
@@ -120,8 +141,7 @@ fn converse(
     while let Some(request) = v2::read_command(&mut reader, &limits)? {
         match request.command {
             Command::LsRefs(request) => {
-                freshen(&|name| request.asks_for(name));
-                snapshot = repository.snapshot();
+                snapshot = view.fresh_snapshot(&|name| request.asks_for(name));
                 write_ls_refs(out, &request, advertisement(&snapshot, |name| request.asks_for(name)))?;
             }
             Command::ObjectInfo(request) => write_object_info(out, &request, |id| {

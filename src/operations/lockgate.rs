@@ -35,6 +35,7 @@ use crate::policy::{Action, DecisionRecord, explain};
 use crate::protocol::Version;
 use crate::repository::handle::{Repository, RepositoryError};
 use crate::repository::pack::ingest::IngestLimits;
+use crate::repository::snapshot::Snapshot;
 use crate::sigv4::GitPassword;
 use crate::store::faults::Faults;
 use crate::store::keyring::{KeyOwner, KeyRefusal};
@@ -269,6 +270,7 @@ impl Lockgate {
         let (account, name) = match path {
             RepositoryPath::OwnAccount(name) => (ctx.principal.account(), name),
             RepositoryPath::ByAccount(account, name) => (account, name),
+            RepositoryPath::At(path, _) => return self.find(ctx, path),
         };
         directory.repository(account, name).cloned()
     }
@@ -346,14 +348,31 @@ impl GitHost for Lockgate {
             return Err(GitRefusal::NotFound);
         }
         // Whoever pushes sees refs and leans on objects: pushing takes the right to read.
-        let pull = may(&Action::git_pull());
-        if !pull.allowed {
-            let written = self.store.wait(self.store.catalog().record_decisions(&[record_of(&pull)], now_ms));
-            written.map_err(|error| unavailable("record the refusal", &error))?;
-            let advice: String = pull.advice().iter().map(|advice| format!("; {advice}")).collect();
-            return Err(GitRefusal::Forbidden(format!("{}{advice} (decision {})", pull.refusal_line(), pull.id)));
+        let mut asked = vec![Action::git_pull()];
+        let at_ms = match &session.repository {
+            RepositoryPath::At(_, at_ms) => Some(*at_ms),
+            _ => None,
+        };
+        if let Some(at_ms) = at_ms {
+            if session.service == GitService::ReceivePack {
+                return Err(GitRefusal::Forbidden("what was is only read: push to the repository itself".to_owned()));
+            }
+            if at_ms < record.created_ms {
+                return Err(GitRefusal::Forbidden("the repository was not there yet".to_owned()));
+            }
+            asked.push(Action::read_past());
         }
-        note(pull);
+        for action in asked {
+            let decision = may(&action);
+            if !decision.allowed {
+                let written = self.store.wait(self.store.catalog().record_decisions(&[record_of(&decision)], now_ms));
+                written.map_err(|error| unavailable("record the refusal", &error))?;
+                let advice: String = decision.advice().iter().map(|advice| format!("; {advice}")).collect();
+                let line = decision.refusal_line();
+                return Err(GitRefusal::Forbidden(format!("{line}{advice} (decision {})", decision.id)));
+            }
+            note(decision);
+        }
         if let Principal::User(user) = &ctx.principal
             && let Some(credential) = &user.credential
         {
@@ -364,7 +383,12 @@ impl GitHost for Lockgate {
             Some(refusal) => of_key(refusal),
             None => unavailable("open the repository", &error),
         })?;
-        Ok(Box::new(Transfer { host: self.clone(), ctx: ctx.clone(), session: session.clone(), record, repository }))
+        let past = match at_ms.map(|at_ms| repository.as_of(at_ms)).transpose() {
+            Ok(past) => past,
+            Err(error) => return Err(unavailable("read the past of the repository", &error)),
+        };
+        let (host, ctx, session) = (self.clone(), ctx.clone(), session.clone());
+        Ok(Box::new(Transfer { host, ctx, session, record, repository, past }))
     }
 
     fn health(&self) -> Result<(), String> {
@@ -466,6 +490,8 @@ struct Transfer {
     session: GitSession,
     record: RepositoryRecord,
     repository: Arc<Repository>,
+    /// The repository as it stood when it is asked for; else as it stands.
+    past: Option<Arc<Snapshot>>,
 }
 
 impl GitTransfer for Transfer {
@@ -482,7 +508,8 @@ impl GitTransfer for Transfer {
             GitService::UploadPack => {
                 let freshen: &git_pull::Freshen<'_> =
                     &|asks| self.host.freshen_merges(&self.record, &self.repository, asks);
-                git_pull::upload_pack(&self.repository, version, mode, input, live.guard(output), freshen)
+                let view = git_pull::View { repository: &self.repository, past: self.past.clone(), freshen };
+                git_pull::upload_pack(&view, version, mode, input, live.guard(output))
                     .map(|served| {
                         if let Some(pack) = served.pack {
                             tracing::info!(
@@ -497,7 +524,8 @@ impl GitTransfer for Transfer {
                     .map_err(pull_error)
             }
             GitService::UploadArchive if mode == GitMode::Stateful => {
-                git_pull::upload_archive(&self.repository.snapshot(), input, live.guard(output)).map_err(pull_error)
+                let snapshot = self.past.clone().unwrap_or_else(|| self.repository.snapshot());
+                git_pull::upload_archive(&snapshot, input, live.guard(output)).map_err(pull_error)
             }
             GitService::UploadArchive => Err(TransferError::Refused("archives are made over SSH only".into())),
             // Who pushes is told what became of it: at publishing it is decided anew whether the caller still may.

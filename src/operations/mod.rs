@@ -118,6 +118,8 @@ pub enum RepositoryPath {
     OwnAccount(RepositoryName),
     /// `/ACCOUNT/NAME.git`.
     ByAccount(AccountId, RepositoryName),
+    /// One of these as it stood at a time, in milliseconds since the Unix epoch: `NAME@2026-11-01T00:00Z`.
+    At(Box<RepositoryPath>, i64),
 }
 
 impl fmt::Display for RepositoryPath {
@@ -125,6 +127,9 @@ impl fmt::Display for RepositoryPath {
         match self {
             RepositoryPath::OwnAccount(name) => write!(f, "{name}"),
             RepositoryPath::ByAccount(account, name) => write!(f, "{account}/{name}"),
+            RepositoryPath::At(path, at_ms) => {
+                write!(f, "{path}@{}", jiff::Timestamp::from_millisecond(*at_ms).unwrap_or_default())
+            }
         }
     }
 }

@@ -37,6 +37,8 @@ actions! {
     get_repository = "codecommit:GetRepository";
     /// Fetching and cloning.
     git_pull = "codecommit:GitPull";
+    /// Reading a repository as it stood earlier, besides the reading itself.
+    read_past = "lockgate:ReadPast";
     /// `git archive --remote`.
     upload_archive = "codecommit:UploadArchive";
     /// Changing one ref by a push.

@@ -135,6 +135,15 @@ pub type Change = (LogEntry, PublishWith);
 /// How long files stay that only history needs, in milliseconds: thirty days.
 pub const RETENTION_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
+/// Entries of the log that are read at a time.
+const LOG_PAGE: usize = 1024;
+
+/// Earlier states that are remembered.
+const MAX_PAST: usize = 4;
+
+/// An earlier state, by its time and the generation that it was made from.
+type Past = ((i64, i64), Arc<Snapshot>);
+
 /// A repository in use.
 pub struct Repository {
     store: Store,
@@ -148,6 +157,8 @@ pub struct Repository {
     checkpoint_generation: AtomicI64,
     pub(super) path_filters: RwLock<Arc<PathFilters>>,
     pub(super) path_filters_wanted: AtomicBool,
+    /// Earlier states that were asked for last, the newest question first.
+    past: Mutex<Vec<Past>>,
 }
 
 impl Repository {
@@ -172,6 +183,7 @@ impl Repository {
             checkpoint_generation: AtomicI64::new(0),
             path_filters: RwLock::default(),
             path_filters_wanted: AtomicBool::new(false),
+            past: Mutex::default(),
         };
         let mut state = repository.last_checkpoint()?.unwrap_or_else(|| State::empty(first_head));
         for stored in store.wait(store.catalog().read_log(&id, state.generation))? {
@@ -425,44 +437,51 @@ impl Repository {
         snapshot: &Snapshot,
         refs: &Refs,
     ) -> Result<Vec<([u8; 16], ServedFile)>, RepositoryError> {
-        let reached = reached(snapshot, refs)?;
-        let mut out = Vec::new();
-        for (i, manifest) in snapshot.manifests.iter().enumerate() {
-            let positions = reached.of_pack(i as u32);
-            let served = if positions.len() == u64::from(manifest.n_objects) {
-                Served::All
-            } else {
-                Served::Some(Arc::new(positions))
-            };
-            out.push((manifest.pack.id, self.write_served(&served, true)?));
-        }
-        Ok(out)
+        let served = served_of(snapshot, &reached(snapshot, refs)?);
+        let write =
+            |(manifest, served): (&PackManifest, Served)| Ok((manifest.pack.id, self.write_served(&served, true)?));
+        snapshot.manifests.iter().zip(served).map(write).collect()
     }
 
     /// Entries of the log before a generation, the newest first, with their generations. Blocks.
     pub fn log_before(&self, before: i64, limit: usize) -> Result<Vec<(i64, LogEntry)>, RepositoryError> {
         let stored = self.store.wait(self.store.catalog().read_log_before(&self.id, before, limit))?;
-        stored
-            .iter()
-            .map(|stored| {
-                let generation = stored.generation;
-                let hash = entry_hash(&self.id, generation, &stored.previous_hash, &stored.sealed);
-                if hash != stored.hash {
-                    return Err(RepositoryError::BrokenChain { generation });
+        let open = |stored: &StoredEntry| Ok((stored.generation, open_entry(&self.store, &self.keys, stored)?));
+        stored.iter().map(open).collect()
+    }
+
+    /// The repository as it stood at a time, in milliseconds since the Unix epoch: after all entries of the log up to the first later
+    /// one. What its refs reached is found by walking. Blocks, for seconds on a large repository.
+    pub fn as_of(&self, at_ms: i64) -> Result<Arc<Snapshot>, RepositoryError> {
+        let current = self.catch_up()?;
+        let key = (at_ms, current.generation);
+        if let Some((_, known)) = self.past.lock().iter().find(|(of, _)| *of == key) {
+            return Ok(known.clone());
+        }
+        let mut state = State::empty(&self.first_head);
+        'log: loop {
+            let page = self.store.wait(self.store.catalog().read_log_page(&self.id, state.generation, LOG_PAGE))?;
+            if page.is_empty() {
+                break;
+            }
+            for stored in &page {
+                let entry = open_entry(&self.store, &self.keys, stored)?;
+                if entry.at_ms > at_ms {
+                    break 'log;
                 }
-                let plain = self
-                    .store
-                    .open_value(
-                        &self.keys,
-                        &entry_place(&generation.to_be_bytes(), &stored.previous_hash),
-                        &stored.sealed,
-                    )
-                    .map_err(|error| RepositoryError::of_value(generation, error))?;
-                let entry =
-                    LogEntry::decode(&plain).map_err(|source| RepositoryError::DamagedEntry { generation, source })?;
-                Ok((generation, entry))
-            })
-            .collect()
+                state.take(&self.store, &self.keys, stored)?;
+            }
+        }
+        // The packs are those of now: all that was is in them.
+        let served = served_of(&current, &reached(&current, &state.refs)?);
+        let packs = current.objects.packs().iter().cloned().zip(served).collect();
+        let (generation, hash, manifests) = (state.generation, state.last_hash, current.manifests.clone());
+        let snapshot = Snapshot::new(generation, hash, state.refs, Objects::new(packs), manifests, true);
+        let snapshot = Arc::new(snapshot.after(&current));
+        let mut past = self.past.lock();
+        past.truncate(MAX_PAST - 1);
+        past.insert(0, (key, snapshot.clone()));
+        Ok(snapshot)
     }
 
     fn materialise(&self, state: State, before: Option<&Snapshot>) -> Result<Snapshot, RepositoryError> {
@@ -523,6 +542,30 @@ impl Repository {
     }
 }
 
+/// What is served of each pack, if these places are.
+fn served_of(snapshot: &Snapshot, places: &PlaceSet) -> Vec<Served> {
+    let of_pack = |(i, manifest): (usize, &PackManifest)| {
+        let positions = places.of_pack(i as u32);
+        match positions.len() == u64::from(manifest.n_objects) {
+            true => Served::All,
+            false => Served::Some(Arc::new(positions)),
+        }
+    };
+    snapshot.manifests.iter().enumerate().map(of_pack).collect()
+}
+
+/// A stored entry, once it has proven to be what was stored.
+fn open_entry(store: &Store, keys: &RepositoryKeys, stored: &StoredEntry) -> Result<LogEntry, RepositoryError> {
+    let generation = stored.generation;
+    if stored.hash != entry_hash(keys.repository(), generation, &stored.previous_hash, &stored.sealed) {
+        return Err(RepositoryError::BrokenChain { generation });
+    }
+    let plain = store
+        .open_value(keys, &entry_place(&generation.to_be_bytes(), &stored.previous_hash), &stored.sealed)
+        .map_err(|error| RepositoryError::of_value(generation, error))?;
+    LogEntry::decode(&plain).map_err(|source| RepositoryError::DamagedEntry { generation, source })
+}
+
 /// Everything that refs reach, found by walking.
 pub fn reached(snapshot: &Snapshot, refs: &Refs) -> Result<PlaceSet, RepositoryError> {
     let wants: Vec<Place> =
@@ -564,15 +607,11 @@ impl State {
         stored: &StoredEntry,
     ) -> Result<(), RepositoryError> {
         let generation = stored.generation;
-        let hash = entry_hash(keys.repository(), generation, &stored.previous_hash, &stored.sealed);
-        if generation != self.generation + 1 || stored.previous_hash != self.last_hash || stored.hash != hash {
+        if generation != self.generation + 1 || stored.previous_hash != self.last_hash {
             return Err(RepositoryError::BrokenChain { generation });
         }
-        let plain = store
-            .open_value(keys, &entry_place(&generation.to_be_bytes(), &stored.previous_hash), &stored.sealed)
-            .map_err(|error| RepositoryError::of_value(generation, error))?;
-        let entry = LogEntry::decode(&plain).map_err(|source| RepositoryError::DamagedEntry { generation, source })?;
-        self.apply(&entry, generation, hash);
+        let entry = open_entry(store, keys, stored)?;
+        self.apply(&entry, generation, stored.hash);
         Ok(())
     }
 

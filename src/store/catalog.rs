@@ -693,13 +693,24 @@ impl Catalog {
 
     /// The log of a repository after a generation, in order.
     pub async fn read_log(&self, repository: &[u8; 16], after: i64) -> Result<Vec<StoredEntry>, CatalogError> {
+        self.read_log_page(repository, after, usize::MAX).await
+    }
+
+    /// At most so many entries of a repository's log after a generation, in order.
+    pub async fn read_log_page(
+        &self,
+        repository: &[u8; 16],
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<StoredEntry>, CatalogError> {
         let doing = |source| CatalogError::Sql { doing: "reading a log", source };
         let query = sqlx::query(
             "SELECT generation, previous_hash, hash, sealed FROM log_entry
-             WHERE repository = $1 AND generation > $2 ORDER BY generation",
+             WHERE repository = $1 AND generation > $2 ORDER BY generation LIMIT $3",
         )
         .bind(&repository[..])
-        .bind(after);
+        .bind(after)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows = match &self.readers {
             Some(pool) => query.fetch_all(pool).await.map_err(doing)?,
             None => query.fetch_all(&mut *self.writer.lock().await).await.map_err(doing)?,

@@ -10,13 +10,60 @@ pub fn parse_ssh(path: &str) -> Option<RepositoryPath> {
 }
 
 /// The repository of a path without the slash at its beginning: `v1/repos/NAME`, with or without `.git`, or
-/// `ACCOUNT/NAME.git`.
+/// `ACCOUNT/NAME.git`; behind the name `@TIME` may stand.
 pub fn parse(path: &str) -> Option<RepositoryPath> {
     if let Some(name) = path.strip_prefix("v1/repos/") {
-        let name = name.strip_suffix(".git").unwrap_or(name);
-        return Some(RepositoryPath::OwnAccount(RepositoryName::parse(name).ok()?));
+        let (name, at_ms) = name_at(name.strip_suffix(".git").unwrap_or(name))?;
+        return Some(at(RepositoryPath::OwnAccount(name), at_ms));
     }
     let (account, name) = path.split_once('/')?;
-    let name = RepositoryName::parse(name.strip_suffix(".git")?).ok()?;
-    Some(RepositoryPath::ByAccount(AccountId::parse(account).ok()?, name))
+    let (name, at_ms) = name_at(name.strip_suffix(".git")?)?;
+    Some(at(RepositoryPath::ByAccount(AccountId::parse(account).ok()?, name), at_ms))
+}
+
+fn at(path: RepositoryPath, at_ms: Option<i64>) -> RepositoryPath {
+    match at_ms {
+        Some(at_ms) => RepositoryPath::At(Box::new(path), at_ms),
+        None => path,
+    }
+}
+
+/// `NAME`, or `NAME@TIME` with a time as RFC 3339 has it, the seconds left out or not. No name has an `@`.
+fn name_at(text: &str) -> Option<(RepositoryName, Option<i64>)> {
+    let (name, time) = match text.split_once('@') {
+        Some((name, time)) => (name, Some(time)),
+        None => (text, None),
+    };
+    let at = time.map(|time| time.parse::<jiff::Timestamp>()).transpose().ok()?;
+    Some((RepositoryName::parse(name).ok()?, at.map(|at| at.as_millisecond())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_may_stand_behind_the_name() {
+        let shop = RepositoryPath::OwnAccount(RepositoryName::parse("shop").unwrap());
+        let then = |path| Some(RepositoryPath::At(Box::new(path), 1_793_491_200_000));
+        for text in [
+            "v1/repos/shop@2026-11-01T00:00Z",
+            "v1/repos/shop@2026-11-01T00:00:00Z.git",
+            "v1/repos/shop@2026-11-01T01:00+01:00",
+        ] {
+            assert_eq!(parse(text), then(shop.clone()), "{text}");
+        }
+        let account = AccountId::parse("111111111111").unwrap();
+        let of_account = RepositoryPath::ByAccount(account, RepositoryName::parse("shop").unwrap());
+        assert_eq!(parse_ssh("/111111111111/shop@2026-11-01T00:00Z.git"), then(of_account));
+        for bad in [
+            "v1/repos/shop@",
+            "v1/repos/shop@yesterday",
+            "v1/repos/shop@2026-11-01",
+            "v1/repos/@2026-11-01T00:00Z",
+            "v1/repos/shop@2026-11-01T00:00Z@2026-11-01T00:00Z",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
 }

@@ -93,3 +93,61 @@ fn a_forced_push_and_a_deletion_are_undone() {
             .collect::<String>()
     );
 }
+
+// B8 D1: the past is read by whoever may, and changed by nobody
+#[test]
+fn a_repository_is_read_as_it_stood() {
+    let host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    let carol = host.person("carol", &["administrators"]);
+    host.admin(&["repo", "create", "shop"]);
+    let work = host.path("work");
+    alice.history(&work);
+    let url = alice.https("shop");
+    let id = |revision: &str| alice.git(&work, &["rev-parse", revision]).trim().to_owned();
+    alice.git(&work, &["tag", "-a", "-m", "one", "draft", "main~2"]);
+    alice.git(&work, &["push", "-q", &url, "main~9:refs/heads/main", "main:refs/heads/topic", "draft"]);
+    alice.git(&work, &["push", "-q", "-f", &url, "main~20:topic"]);
+    alice.git(&work, &["push", "-q", &url, ":topic", ":draft"]);
+    alice.git(&work, &["push", "-q", &url, "main~5:main"]);
+    let at = |change: i64| -> String {
+        let all = changes(&host, &["shop"]);
+        all.iter().find(|logged| logged["change"] == change).unwrap()["at"].as_str().unwrap().to_owned()
+    };
+    let now = alice.git(&work, &["ls-remote", &url]);
+    let first = format!("shop@{}", at(1));
+    for (i, door) in [carol.https(&first), carol.ssh(&first)].iter().enumerate() {
+        for version in ["0", "2"] {
+            let clone = host.path(&format!("past-{i}-{version}"));
+            let protocol = format!("protocol.version={version}");
+            carol.git(&host.path(""), &["-c", &protocol, "clone", "-q", door, clone.to_str().unwrap()]);
+            carol.git(&clone, &["fsck", "--strict"]);
+            let there = |revision: &str| carol.git(&clone, &["rev-parse", revision]).trim().to_owned();
+            assert_eq!((there("origin/main"), there("origin/topic")), (id("main~9"), id("main")));
+            assert_eq!(there("draft^{}"), id("main~2"));
+        }
+    }
+    let archived = carol.git(
+        &host.path(""),
+        &["archive", "--format=tar", &format!("--remote={}", carol.ssh(&first)), "topic", "-o", "past.tar"],
+    );
+    assert_eq!(archived, "");
+    let second = carol.git(&work, &["ls-remote", &carol.https(&format!("shop@{}", at(2)))]);
+    assert!(second.contains(&format!("{}\trefs/heads/topic", id("main~20"))), "{second}");
+    // A clone may be made of it still while the present goes on.
+    let third = carol.git(&work, &["ls-remote", &carol.https(&format!("shop@{}", at(3)))]);
+    assert_eq!(
+        third.lines().map(|line| line.split('\t').nth(1).unwrap()).collect::<Vec<_>>(),
+        ["HEAD", "refs/heads/main"]
+    );
+
+    let refused = alice.git_fails(&work, &["ls-remote", &alice.https(&first)]);
+    assert!(refused.contains("no policy permits it"), "{refused}");
+    let refused = carol.git_fails(&work, &["push", &carol.https(&first), "main:refs/heads/other"]);
+    assert!(refused.contains("what was is only read"), "{refused}");
+    let refused = carol.git_fails(&work, &["ls-remote", &carol.https("shop@2020-01-01T00:00Z")]);
+    assert!(refused.contains("was not there yet"), "{refused}");
+    let refused = carol.git_fails(&work, &["ls-remote", &carol.https("shop@yesterday")]);
+    assert!(refused.contains("not found"), "{refused}");
+    assert_eq!(alice.git(&work, &["ls-remote", &url]), now);
+}

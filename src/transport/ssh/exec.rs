@@ -195,7 +195,9 @@ mod tests {
             if let Ok(command) = parse(text.as_bytes()) {
                 let name = command.service.name();
                 prop_assert!(text.starts_with(name) || text.starts_with(&name.replacen('-', " ", 1)));
-                let (RepositoryPath::OwnAccount(repository) | RepositoryPath::ByAccount(_, repository)) = command.repository;
+                let (RepositoryPath::OwnAccount(repository) | RepositoryPath::ByAccount(_, repository)) = command.repository else {
+                    return Ok(());
+                };
                 prop_assert!(text.contains(repository.as_str()));
                 prop_assert_eq!(RepositoryName::parse(repository.as_str()).unwrap(), repository);
             }
