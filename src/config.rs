@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{AccountId, InvalidName};
@@ -429,6 +431,9 @@ impl FileWebhook {
                 let text = read.map_err(|error| refused(format!("its secret_file cannot be read: {error}")))?;
                 match text.trim() {
                     "" => return Err(refused("its secret_file is empty".to_owned())),
+                    text if text.strip_prefix("whsec_").is_some_and(|rest| BASE64.decode(rest).is_err()) => {
+                        return Err(refused("its secret begins with whsec_, and what follows is no base64".to_owned()));
+                    }
                     text => Some(text.to_owned()),
                 }
             }

@@ -183,6 +183,13 @@ impl PrincipalName {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RefName(Arc<[u8]>);
 
+/// As bytes it sorts and hashes as it does by itself.
+impl std::borrow::Borrow<[u8]> for RefName {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl RefName {
     /// Longest ref name that is taken, in bytes.
     pub const MAX_BYTES: usize = 1024;

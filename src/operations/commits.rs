@@ -242,6 +242,12 @@ pub fn short_name(name: &RefName) -> String {
     escape_for_people(name.strip_prefix(b"refs/heads/").unwrap_or(name), 256)
 }
 
+/// The ref of the server's own that keeps a merge which no branch points at.
+pub(super) fn holder_of(merge: &ObjectId) -> Result<RefName, RepositoryError> {
+    RefName::parse(format!("refs/lockgate/merges/{merge}").as_bytes())
+        .map_err(|error| RepositoryError::Io(io::Error::other(error)))
+}
+
 /// What a change merges.
 pub(super) struct MergeOf {
     /// The commit whose checks count: the one that is merged, unless somebody has edited what comes of it.
@@ -313,8 +319,9 @@ impl Workplace<'_> {
         }
     }
 
-    /// Keeps what came in by refs of the server's own. Nothing is done if one of them stands elsewhere than it is said to.
-    pub(super) fn keep(&self, changes: Vec<RefChange>, quarantine: Option<Quarantine>) -> Result<(), ChangeFailure> {
+    /// Keeps what came in by refs of the server's own. Nothing is done if one of them stands elsewhere than it is said to; gives whether
+    /// it was done.
+    pub(super) fn keep(&self, changes: Vec<RefChange>, quarantine: Option<Quarantine>) -> Result<bool, ChangeFailure> {
         let mut is_made = false;
         let tips: Vec<ObjectId> = changes.iter().filter_map(|change| change.new).collect();
         let stands = |snapshot: &Snapshot, name: &RefName| snapshot.refs.get(name).map(|value| value.id);
@@ -343,7 +350,7 @@ impl Workplace<'_> {
             }
         }
         published?;
-        Ok(())
+        Ok(is_made)
     }
 
     /// Changes one ref as `action`.

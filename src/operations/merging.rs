@@ -4,7 +4,7 @@
 //! A merge that changes a branch goes the way of a push (`ref_changes`): what it brings is decided as a change of the destination.
 
 use super::OpContext;
-use super::commits::{ChangeFailure, CommitWords, MergeOf, NewObjects, Workplace, command, short_name};
+use super::commits::{ChangeFailure, CommitWords, MergeOf, NewObjects, Workplace, command, holder_of, short_name};
 use super::lockgate::Lockgate;
 use super::repositories::RepositoryFailure;
 use super::reviews::follow::Merging;
@@ -311,9 +311,7 @@ impl Lockgate {
         let quarantine = workplace.take_in(&snapshot, &objects)?;
         let change = (&pair.destination, &made.commit);
         workplace.decide_paths(&snapshot, quarantine.as_ref(), on, change)?;
-        let name = RefName::parse(format!("refs/lockgate/merges/{}", made.commit).as_bytes())
-            .map_err(|error| RepositoryError::Io(std::io::Error::other(error)))?;
-        let change = RefChange { name, old: None, new: Some(made.commit), peeled: None };
+        let change = RefChange { name: holder_of(&made.commit)?, old: None, new: Some(made.commit), peeled: None };
         workplace.keep(vec![change], quarantine)?;
         Ok(made)
     }

@@ -3,7 +3,8 @@
 //!
 //! A push, a file put by the API and a merge are the same thing here: commands, and perhaps a pack in quarantine. Between the
 //! decisions and the entry nothing may have changed: a new policy generation or a disabled user means deciding again, a moved
-//! ref refuses its command (attack checklist B8, B9, B13). Nothing else in this program changes a ref on somebody's behalf.
+//! ref refuses its command (attack checklist B8, B9, B13). Nothing else in this program changes a ref on
+//! behalf of somebody who is bound by policies; imports and undoing (`ref_log`) are the administrator's.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -34,7 +35,7 @@ use crate::review::shelf::{Reviews, ShelfError};
 use crate::store::catalog::DecidedUnder;
 
 /// Namespaces that somebody may write. What lies elsewhere is the server's own (attack checklist B8).
-const NAMESPACES: [&[u8]; 3] = [b"refs/heads/", b"refs/tags/", b"refs/notes/"];
+pub(super) const NAMESPACES: [&[u8]; 3] = [b"refs/heads/", b"refs/tags/", b"refs/notes/"];
 
 /// How often changes are decided anew because the policies or the directory changed before they were published.
 const MAX_DECISIONS: usize = 8;

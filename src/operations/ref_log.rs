@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 use super::lockgate::Lockgate;
-use super::ref_changes::of_shelf;
+use super::ref_changes::{NAMESPACES, of_shelf};
 use super::repositories::RepositoryFailure;
 use super::reviews::follow::follows;
 use super::{OpContext, Transport};
@@ -88,6 +88,9 @@ pub enum UndoFailure {
     /// Nothing has ever changed the ref.
     #[error("`{0}` has never been there; see: lockgate reflog")]
     Never(RefName),
+    /// It is none that people lead.
+    #[error("`{0}` belongs to the server: branches, tags and notes are led back")]
+    OfServer(RefName),
     /// The change made the ref.
     #[error("change {change} made `{name}`: before it there was nothing to go back to")]
     Created {
@@ -163,6 +166,9 @@ impl Lockgate {
         name: &RefName,
         change: Option<i64>,
     ) -> Result<RefChange, UndoFailure> {
+        if !NAMESPACES.iter().any(|prefix| name.as_bytes().starts_with(prefix)) {
+            return Err(UndoFailure::OfServer(name.clone()));
+        }
         let repository = self.repository(record).map_err(RepositoryFailure::from)?;
         let all = self.ref_log(record, Some(name), usize::MAX)?;
         let undone = match change {

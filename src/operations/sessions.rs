@@ -275,7 +275,8 @@ impl Lockgate {
         };
         let begun = Begun {
             original_user: None,
-            subject: Some(format!("{issuer_url} {}", claims.subject).into()),
+            // As it is registered: a token may write the issuer in more than one way.
+            subject: Some(format!("{} {}", registered.issuer, claims.subject).into()),
             on_behalf_of: None,
             source_identity,
             tags: request.tags.clone(),

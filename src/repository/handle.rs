@@ -469,7 +469,7 @@ impl Repository {
                 if entry.at_ms > at_ms {
                     break 'log;
                 }
-                state.take(&self.store, &self.keys, stored)?;
+                state.take_opened(&entry, stored)?;
             }
         }
         // The packs are those of now: all that was is in them.
@@ -606,12 +606,16 @@ impl State {
         keys: &RepositoryKeys,
         stored: &StoredEntry,
     ) -> Result<(), RepositoryError> {
+        self.take_opened(&open_entry(store, keys, stored)?, stored)
+    }
+
+    /// The same of one that was opened.
+    fn take_opened(&mut self, entry: &LogEntry, stored: &StoredEntry) -> Result<(), RepositoryError> {
         let generation = stored.generation;
         if generation != self.generation + 1 || stored.previous_hash != self.last_hash {
             return Err(RepositoryError::BrokenChain { generation });
         }
-        let entry = open_entry(store, keys, stored)?;
-        self.apply(&entry, generation, stored.hash);
+        self.apply(entry, generation, stored.hash);
         Ok(())
     }
 

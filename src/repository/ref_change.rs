@@ -86,9 +86,26 @@ impl<'a> Proposed<'a> {
         None
     }
 
-    /// The tree of the newest commit in the history of `tip` that some ref reaches already.
+    /// The tree of the newest commit in the history of `tip` that some ref reaches already. Merges that the server keeps do not count:
+    /// nobody has been asked whether he may write what they make of two sides (attack checklist D1).
     pub fn nearest_served(&self, tip: &ObjectId) -> Option<RawId> {
-        self.nearest(tip, |id| self.snapshot.objects.find(id).is_some()).map(|(_, tree)| tree)
+        let of_server = self.merges_of_the_server();
+        self.nearest(tip, |id| self.snapshot.objects.find(id).is_some() && !of_server.contains(id))
+            .map(|(_, tree)| tree)
+    }
+
+    /// Merges that the server keeps and no branch or tag has come to reach.
+    fn merges_of_the_server(&self) -> HashSet<RawId> {
+        let refs = &self.snapshot.refs;
+        let mut merges: HashSet<RawId> =
+            refs.below(b"refs/lockgate/merges/").map(|(_, value)| raw(&value.id)).collect();
+        if !merges.is_empty() {
+            let of_people = refs.below(b"refs/heads/").chain(refs.below(b"refs/tags/"));
+            let graph = self.snapshot.graph();
+            let reached = graph.closure(of_people.filter_map(|(_, value)| self.snapshot.commit(&value.id)));
+            merges.retain(|id| !graph.find(id).is_some_and(|node| reached.contains(node)));
+        }
+        merges
     }
 
     /// The tree of the newest commit in the history of `tip` that is in the history of `other`, too.

@@ -58,6 +58,12 @@ impl Refs {
         self.values.iter()
     }
 
+    /// The refs whose names begin so, such as `refs/pull/`, in byte order.
+    pub fn below(&self, prefix: &'static [u8]) -> impl Iterator<Item = (&RefName, &RefValue)> {
+        let from = self.values.range::<_, [u8]>((Bound::Included(prefix), Bound::Unbounded));
+        from.take_while(move |(name, _)| name.as_bytes().starts_with(prefix))
+    }
+
     /// How many refs there are.
     pub fn len(&self) -> usize {
         self.values.len()
@@ -137,6 +143,18 @@ mod tests {
 
     fn create(at: &str) -> RefChange {
         RefChange { name: name(at), old: None, new: Some(ObjectId::from([1; 20])), peeled: None }
+    }
+
+    #[test]
+    fn what_lies_below() {
+        let mut refs = Refs::new(name("refs/heads/main"));
+        for at in ["refs/heads/z", "refs/pull/1/head", "refs/pull/+/x", "refs/pull-x/y", "refs/pullx/y", "refs/tags/a"]
+        {
+            refs.apply(&create(at));
+        }
+        let names: Vec<String> = refs.below(b"refs/pull/").map(|(name, _)| name.to_string()).collect();
+        assert_eq!(names, ["refs/pull/+/x", "refs/pull/1/head"]);
+        assert_eq!(refs.below(b"refs/notes/").count(), 0);
     }
 
     // B8

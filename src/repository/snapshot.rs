@@ -129,9 +129,12 @@ impl Snapshot {
         for (name, value) in self.refs.iter().filter(|(_, value)| !wanted.contains(&value.id)) {
             let is_cloned =
                 [&b"refs/heads/"[..], b"refs/tags/"].iter().any(|prefix| name.as_bytes().starts_with(prefix));
+            if is_cloned {
+                return false;
+            }
             match self.commit(&value.id) {
-                Some(node) if !is_cloned => others.push(node),
-                _ => return false,
+                Some(node) => others.push(node),
+                None => return false,
             }
         }
         if others.is_empty() {

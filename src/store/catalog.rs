@@ -703,36 +703,33 @@ impl Catalog {
         after: i64,
         limit: usize,
     ) -> Result<Vec<StoredEntry>, CatalogError> {
-        let doing = |source| CatalogError::Sql { doing: "reading a log", source };
-        let query = sqlx::query(
-            "SELECT generation, previous_hash, hash, sealed FROM log_entry
-             WHERE repository = $1 AND generation > $2 ORDER BY generation LIMIT $3",
-        )
-        .bind(&repository[..])
-        .bind(after)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows = match &self.readers {
-            Some(pool) => query.fetch_all(pool).await.map_err(doing)?,
-            None => query.fetch_all(&mut *self.writer.lock().await).await.map_err(doing)?,
-        };
-        Ok(rows.iter().map(stored_entry).collect())
+        const AFTER: &str = "SELECT generation, previous_hash, hash, sealed FROM log_entry
+             WHERE repository = $1 AND generation > $2 ORDER BY generation LIMIT $3";
+        self.log_entries(AFTER, repository, after, limit).await
     }
 
-    /// Entries of a repository's log before a generation, the newest first.
+    /// At most so many entries of a repository's log before a generation, the newest first.
     pub async fn read_log_before(
         &self,
         repository: &[u8; 16],
         before: i64,
         limit: usize,
     ) -> Result<Vec<StoredEntry>, CatalogError> {
+        const BEFORE: &str = "SELECT generation, previous_hash, hash, sealed FROM log_entry
+             WHERE repository = $1 AND generation < $2 ORDER BY generation DESC LIMIT $3";
+        self.log_entries(BEFORE, repository, before, limit).await
+    }
+
+    async fn log_entries(
+        &self,
+        query: &'static str,
+        repository: &[u8; 16],
+        generation: i64,
+        limit: usize,
+    ) -> Result<Vec<StoredEntry>, CatalogError> {
         let doing = |source| CatalogError::Sql { doing: "reading a log", source };
-        let query = sqlx::query(
-            "SELECT generation, previous_hash, hash, sealed FROM log_entry
-             WHERE repository = $1 AND generation < $2 ORDER BY generation DESC LIMIT $3",
-        )
-        .bind(&repository[..])
-        .bind(before)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let query = sqlx::query(query).bind(&repository[..]).bind(generation).bind(limit);
         let rows = match &self.readers {
             Some(pool) => query.fetch_all(pool).await.map_err(doing)?,
             None => query.fetch_all(&mut *self.writer.lock().await).await.map_err(doing)?,

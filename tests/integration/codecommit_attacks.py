@@ -136,3 +136,23 @@ assert admin.list_pull_requests(repositoryName="merges", pullRequestStatus="OPEN
 refused("RepositoryNotAssociatedWithPullRequestException", admin.merge_pull_request_by_squash, **{**of_gate, "repositoryName": "merges"})
 refused("RepositoryNotAssociatedWithPullRequestException", admin.get_comments_for_pull_request, **{**of_gate, "repositoryName": "merges"}, beforeCommitId=tip, afterCommitId=gate)
 refused("CommitDoesNotExistException", admin.get_comments_for_compared_commit, repositoryName="merges", afterCommitId=gate)
+
+# D1: a merge that the server made is no way around the paths that may not be written: both sides changed one such file
+numbers = "".join(f"{n}\n" for n in range(20))
+by_dora = lambda branch, parent, text: dora.put_file(repositoryName="attacked", branchName=branch, parentCommitId=parent, filePath="infra/x", fileContent=text.encode())["commitId"]
+main_tip = in_attack("rev-parse", "main").strip()
+dora.create_branch(repositoryName="attacked", branchName="infra-left", commitId=main_tip)
+infra = by_dora("infra-left", main_tip, numbers)
+dora.create_branch(repositoryName="attacked", branchName="infra-right", commitId=infra)
+by_dora("infra-left", infra, "left\n" + numbers)
+by_dora("infra-right", infra, numbers + "right\n")
+opened = admin.create_pull_request(title="infra", targets=[{"repositoryName": "attacked", "sourceReference": "infra-left", "destinationReference": "infra-right"}])["pullRequest"]["pullRequestId"]
+in_attack("fetch", "-q", "origin", f"refs/pull/{opened}/merge")
+made = in_attack("rev-parse", "FETCH_HEAD").strip()
+before = git("ls-remote", attacked)
+assert "guarded-path" in refused("AccessDeniedException", admin.create_branch, repositoryName="attacked", branchName="around", commitId=made)
+assert "guarded-path" in in_attack("push", "origin", f"{made}:refs/heads/around", fails=True)
+assert git("ls-remote", attacked) == before
+dora.create_branch(repositoryName="attacked", branchName="through", commitId=made)
+# Where a branch stands already nothing is written anew.
+admin.create_branch(repositoryName="attacked", branchName="beside", commitId=made)

@@ -1,25 +1,32 @@
 //! What happened to refs, and the way back.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
-use crate::support::{TestHost, text};
+use crate::support::{Person, TestHost, text};
 
 fn changes(host: &TestHost, arguments: &[&str]) -> Vec<Value> {
     let shown = host.admin(&[&["--output", "json", "reflog"], arguments].concat());
     serde_json::from_str(&shown).unwrap()
 }
 
-// K1: each change has who made it, when, and by which decision
-#[test]
-fn a_forced_push_and_a_deletion_are_undone() {
+/// A repository `shop`, the developer alice, and a history with an annotated tag that is not pushed yet.
+fn begun() -> (TestHost, Person, PathBuf, String) {
     let host = TestHost::start();
     let alice = host.person("alice", &["developers"]);
     host.admin(&["repo", "create", "shop"]);
-    let work = host.path("work");
+    let (work, url) = (host.path("work"), alice.https("shop"));
     alice.history(&work);
-    let url = alice.https("shop");
-    let id = |revision: &str| alice.git(&work, &["rev-parse", revision]).trim().to_owned();
     alice.git(&work, &["tag", "-a", "-m", "one", "draft", "main~2"]);
+    (host, alice, work, url)
+}
+
+// K1: each change has who made it, when, and by which decision
+#[test]
+fn a_forced_push_and_a_deletion_are_undone() {
+    let (host, alice, work, url) = begun();
+    let id = |revision: &str| alice.git(&work, &["rev-parse", revision]).trim().to_owned();
     alice.git(&work, &["push", "-q", &url, "main~9:refs/heads/main", "main~5:refs/heads/topic", "draft"]);
     alice.git(&work, &["push", "-q", &url, "main:topic"]);
     alice.git(&work, &["push", "-q", "-f", &url, "main~20:topic"]);
@@ -73,6 +80,7 @@ fn a_forced_push_and_a_deletion_are_undone() {
         (&["shop", "topic", "--undo", "--change", "999"], "no change 999 of `refs/heads/topic`"),
         (&["shop", "topic", "--undo", "--change", &created], "nothing to go back to"),
         (&["shop", "topic", "--undo", "--change", &forced], "stands at"),
+        (&["shop", "refs/pull/1/head", "--undo"], "belongs to the server"),
         (&["none", "topic"], "there is no repository `none`"),
         (&["shop", "a..b"], "not valid"),
     ] {
@@ -97,15 +105,9 @@ fn a_forced_push_and_a_deletion_are_undone() {
 // B8 D1: the past is read by whoever may, and changed by nobody
 #[test]
 fn a_repository_is_read_as_it_stood() {
-    let host = TestHost::start();
-    let alice = host.person("alice", &["developers"]);
+    let (host, alice, work, url) = begun();
     let carol = host.person("carol", &["administrators"]);
-    host.admin(&["repo", "create", "shop"]);
-    let work = host.path("work");
-    alice.history(&work);
-    let url = alice.https("shop");
     let id = |revision: &str| alice.git(&work, &["rev-parse", revision]).trim().to_owned();
-    alice.git(&work, &["tag", "-a", "-m", "one", "draft", "main~2"]);
     alice.git(&work, &["push", "-q", &url, "main~9:refs/heads/main", "main:refs/heads/topic", "draft"]);
     alice.git(&work, &["push", "-q", "-f", &url, "main~20:topic"]);
     alice.git(&work, &["push", "-q", &url, ":topic", ":draft"]);

@@ -51,18 +51,21 @@ pub fn pull_request_facts(
     let rules = pull_request.evaluate(&approvers);
     let satisfied = rules.into_iter().filter(|(_, is_satisfied)| *is_satisfied).map(|(rule, _)| rule.name.clone());
     let mut satisfied: BTreeSet<String> = satisfied.collect();
-    match written_by(proposed, &pull_request.source_commit, Some(destination))? {
+    let written_by = match is_edited {
         // What somebody wrote by hand while merging, nobody has looked at.
-        _ if is_edited => {
-            approvers.clear();
+        true => {
             satisfied.clear();
+            None
         }
+        false => written_by(proposed, &pull_request.source_commit, Some(destination))?,
+    };
+    match written_by {
         Some(addresses) => approvers.retain(|person| {
             let is_of_it = |user: &User| user.addresses.iter().any(|own| addresses.contains(&own.to_ascii_lowercase()));
             !pull_request.pushers.iter().any(|pusher| pusher.is(person))
                 && !person.user.and_then(|id| directory.user_by_id(id)).is_some_and(is_of_it)
         }),
-        // So many commits that it is not known whose they are.
+        // So it is with so many commits that it is not known whose they are.
         None => approvers.clear(),
     }
     let users: Vec<&User> = approvers.iter().filter_map(|person| directory.user_by_id(person.user?)).collect();

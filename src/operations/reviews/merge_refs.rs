@@ -7,18 +7,19 @@
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
-use super::super::commits::{Author, Workplace, short_name};
+use super::super::commits::{Author, NewObjects, Workplace, holder_of, short_name};
 use super::super::lockgate::Lockgate;
 use super::super::merging::MergeFailure;
 use super::super::{OpContext, Transport};
 use crate::identity::{Principal, RepositoryRecord};
 use crate::names::{ObjectId, RefName};
 use crate::repository::browse::Browser;
-use crate::repository::handle::{Repository, RepositoryError};
+use crate::repository::handle::Repository;
 use crate::repository::log::RefChange;
 use crate::repository::merge::{ConflictDetail, MergeError, MergeLimits, MergeOptions, merge};
 use crate::repository::new_objects::commit_bytes;
 use crate::repository::object::ObjectKind;
+use crate::repository::snapshot::Snapshot;
 use crate::review::pull_request::{PullRequest, merge_ref};
 
 /// Most pull requests that one question is about, the newest ones.
@@ -47,7 +48,8 @@ impl Lockgate {
         repository: &Repository,
         asks: &dyn Fn(&[u8]) -> bool,
     ) {
-        let mut numbers: Vec<u64> = repository.snapshot().refs.iter().filter_map(|(name, _)| number_of(name)).collect();
+        let mut numbers: Vec<u64> =
+            repository.snapshot().refs.below(b"refs/pull/").filter_map(|(name, _)| number_of(name)).collect();
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         numbers.dedup();
         let asked = numbers.into_iter().filter(|number| asks(merge_ref(*number).as_bytes())).take(MAX_ASKED);
@@ -105,48 +107,57 @@ impl Lockgate {
             Some(now) => browser.commit(&now)?.parents == [destination, source],
             None => false,
         };
-        if !is_of_both {
-            let limits = MergeLimits { total_bytes: MAX_BYTES, ..MergeLimits::default() };
-            let options = MergeOptions { detail: ConflictDetail::Line, limits, ..MergeOptions::default() };
-            let merged = match merge(&snapshot, &destination, &source, &options) {
-                Ok(merged) => merged,
-                // There is no such merge.
-                Err(
-                    MergeError::Unrelated
-                    | MergeError::TooMuchContent { .. }
-                    | MergeError::TooManyBases
-                    | MergeError::Unmergeable,
-                ) => {
-                    workplace.keep(now.map(|_| lead_to(None)).into_iter().collect(), None)?;
-                    self.merges_tried().0.insert(key, (destination, source));
-                    return Ok(true);
-                }
-                Err(error) => return Err(error.into()),
-            };
-            match merged.tree.filter(|_| merged.bases != [source]) {
-                Some(tree) => {
-                    let time = |id| snapshot.commit(id).map_or(0, |node| snapshot.graph().time(node));
-                    let seconds = time(&destination).max(time(&source));
-                    let author = Author { name: "Lockgate".to_owned(), email: String::new(), seconds };
-                    let parents = [destination, source];
-                    let mut objects = merged.objects;
-                    let bytes = commit_bytes(&tree, &parents, &author, &message(&pull_request));
-                    let commit = objects.add(ObjectKind::Commit, bytes);
-                    let holder = RefName::parse(format!("refs/lockgate/merges/{commit}").as_bytes())
-                        .map_err(|error| RepositoryError::Io(std::io::Error::other(error)))?;
-                    let (mut changes, mut quarantine) = (vec![lead_to(Some(commit))], None);
-                    if snapshot.refs.get(&holder).is_none() {
-                        quarantine = workplace.take_in(&snapshot, &objects)?;
-                        changes.push(RefChange { name: holder, old: None, new: Some(commit), peeled: None });
-                    }
-                    workplace.keep(changes, quarantine)?;
-                }
-                None => workplace.keep(now.map(|_| lead_to(None)).into_iter().collect(), None)?,
-            }
+        if is_of_both {
+            self.merges_tried().0.insert(key, (destination, source));
+            return Ok(false);
         }
-        self.merges_tried().0.insert(key, (destination, source));
-        Ok(!is_of_both)
+        let words = message(&pull_request);
+        let (changes, quarantine) = match merged_of(&snapshot, (&destination, &source), &words)? {
+            Some((commit, objects)) => {
+                let holder = holder_of(&commit)?;
+                let (mut changes, mut quarantine) = (vec![lead_to(Some(commit))], None);
+                if snapshot.refs.get(&holder).is_none() {
+                    quarantine = workplace.take_in(&snapshot, &objects)?;
+                    changes.push(RefChange { name: holder, old: None, new: Some(commit), peeled: None });
+                }
+                (changes, quarantine)
+            }
+            None => (now.map(|_| lead_to(None)).into_iter().collect(), None),
+        };
+        // Whoever was faster may have had other sides: then it is tried again.
+        if changes.is_empty() || workplace.keep(changes, quarantine)? {
+            self.merges_tried().0.insert(key, (destination, source));
+        }
+        Ok(true)
     }
+}
+
+/// The commit that merges two, and what it brings; none if they cannot be merged, or nothing is left to be.
+fn merged_of(
+    snapshot: &Snapshot,
+    (destination, source): (&ObjectId, &ObjectId),
+    words: &str,
+) -> Result<Option<(ObjectId, NewObjects)>, MergeFailure> {
+    let limits = MergeLimits { total_bytes: MAX_BYTES, ..MergeLimits::default() };
+    let options = MergeOptions { detail: ConflictDetail::Line, limits, ..MergeOptions::default() };
+    let merged = match merge(snapshot, destination, source, &options) {
+        Ok(merged) => merged,
+        Err(
+            MergeError::Unrelated
+            | MergeError::TooMuchContent { .. }
+            | MergeError::TooManyBases
+            | MergeError::Unmergeable,
+        ) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(tree) = merged.tree.filter(|_| merged.bases != [*source]) else { return Ok(None) };
+    let time = |id| snapshot.commit(id).map_or(0, |node| snapshot.graph().time(node));
+    let author =
+        Author { name: "Lockgate".to_owned(), email: String::new(), seconds: time(destination).max(time(source)) };
+    let mut objects = merged.objects;
+    let bytes = commit_bytes(&tree, &[*destination, *source], &author, words);
+    let commit = objects.add(ObjectKind::Commit, bytes);
+    Ok(Some((commit, objects)))
 }
 
 fn message(pull_request: &PullRequest) -> String {
