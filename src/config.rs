@@ -3,6 +3,8 @@
 //!
 //! Lengths are bytes, times are seconds, as the names say.
 
+mod events;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{AccountId, InvalidName};
+use events::FileEvents;
+pub use events::{EventCommand, EventSettings, NatsSettings, QueueSettings};
 
 /// What the server and the command line run by.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,10 +42,14 @@ pub struct Config {
     pub outbound: Outbound,
     /// Whom triggers may tell by a name (`[[webhooks]]`).
     pub webhooks: Vec<Webhook>,
+    /// Where events may go.
+    pub events: EventSettings,
     /// Who keeps the root key.
     pub root_key: RootKeySettings,
     /// Whether a changed policies folder is applied by itself (`policy.watch`).
     pub policy_watch: bool,
+    /// How far back a change of policies is tried before it is applied, in milliseconds (`policy.gate_days`); not at all without.
+    pub policy_gate_ms: Option<i64>,
     /// How long decision records are kept, in milliseconds (`policy.keep_decisions_days`).
     pub keep_decisions_ms: i64,
 }
@@ -121,20 +129,24 @@ impl Config {
         file.limits.check()?;
         let root_key = file.root_key.check(&file.region)?;
         let webhooks = file.webhooks.into_iter().map(FileWebhook::check).collect::<Result<Vec<_>, _>>()?;
+        let account_id = AccountId::parse(&text_of(&overrides.account_id, file.account_id))?;
+        let events = file.events.check(&account_id, &file.region)?;
         Ok(Config {
             webhooks,
+            events,
             root_key,
             data: folder(&overrides.data, file.data),
             keys: folder(&overrides.keys, file.keys),
             policies: folder(&overrides.policies, file.policies),
             https: address("https", text_of(&overrides.https, file.https))?,
             ssh: address("ssh", text_of(&overrides.ssh, file.ssh))?,
-            account_id: AccountId::parse(&text_of(&overrides.account_id, file.account_id))?,
+            account_id,
             host_name,
             region: file.region,
             limits: file.limits,
             outbound: Outbound { allow_addresses, allow_http: file.outbound.allow_http },
             policy_watch: file.policy.watch,
+            policy_gate_ms: (file.policy.gate_days > 0).then(|| i64::from(file.policy.gate_days) * 24 * 60 * 60 * 1000),
             keep_decisions_ms: i64::from(file.policy.keep_decisions_days) * 24 * 60 * 60 * 1000,
         })
     }
@@ -283,6 +295,8 @@ pub struct Webhook {
     pub url: String,
     /// What bodies are signed with.
     pub secret: Option<String>,
+    /// What they are signed with besides, while receivers change from one to the other.
+    pub previous_secret: Option<String>,
 }
 
 impl std::fmt::Debug for Webhook {
@@ -384,6 +398,14 @@ pub enum ConfigError {
         /// What is wrong.
         why: String,
     },
+    /// Where events go, as it cannot be.
+    #[error("[events] {key}: {why}")]
+    Events {
+        /// What.
+        key: String,
+        /// What is wrong.
+        why: String,
+    },
 }
 
 /// The file as it stands. The known keys are the keys of its default value, so every field has one.
@@ -403,6 +425,7 @@ struct FileConfig {
     policy: FilePolicy,
     root_key: FileRootKey,
     webhooks: Vec<FileWebhook>,
+    events: FileEvents,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -412,6 +435,8 @@ struct FileWebhook {
     url: String,
     #[serde(default)]
     secret_file: PathBuf,
+    #[serde(default)]
+    previous_secret_file: PathBuf,
 }
 
 impl FileWebhook {
@@ -424,21 +449,23 @@ impl FileWebhook {
         if !self.url.starts_with("https://") && !self.url.starts_with("http://") {
             return Err(refused("its url begins with https://".to_owned()));
         }
-        let secret = match self.secret_file.as_os_str().is_empty() {
-            true => None,
-            false => {
-                let read = std::fs::read_to_string(&self.secret_file);
-                let text = read.map_err(|error| refused(format!("its secret_file cannot be read: {error}")))?;
-                match text.trim() {
-                    "" => return Err(refused("its secret_file is empty".to_owned())),
-                    text if text.strip_prefix("whsec_").is_some_and(|rest| BASE64.decode(rest).is_err()) => {
-                        return Err(refused("its secret begins with whsec_, and what follows is no base64".to_owned()));
-                    }
-                    text => Some(text.to_owned()),
+        let secret_of = |key: &str, path: &Path| {
+            if path.as_os_str().is_empty() {
+                return Ok(None);
+            }
+            let read = std::fs::read_to_string(path);
+            let text = read.map_err(|error| refused(format!("its {key} cannot be read: {error}")))?;
+            match text.trim() {
+                "" => Err(refused(format!("its {key} is empty"))),
+                text if text.strip_prefix("whsec_").is_some_and(|rest| BASE64.decode(rest).is_err()) => {
+                    Err(refused(format!("the secret of its {key} begins with whsec_, and what follows is no base64")))
                 }
+                text => Ok(Some(text.to_owned())),
             }
         };
-        Ok(Webhook { name: self.name, url: self.url, secret })
+        let secret = secret_of("secret_file", &self.secret_file)?;
+        let previous_secret = secret_of("previous_secret_file", &self.previous_secret_file)?;
+        Ok(Webhook { name: self.name, url: self.url, secret, previous_secret })
     }
 }
 
@@ -519,11 +546,12 @@ struct FileOutbound {
 struct FilePolicy {
     watch: bool,
     keep_decisions_days: u32,
+    gate_days: u32,
 }
 
 impl Default for FilePolicy {
     fn default() -> FilePolicy {
-        FilePolicy { watch: false, keep_decisions_days: 400 }
+        FilePolicy { watch: false, keep_decisions_days: 400, gate_days: 0 }
     }
 }
 
@@ -542,6 +570,7 @@ impl Default for FileConfig {
             outbound: FileOutbound::default(),
             policy: FilePolicy::default(),
             webhooks: Vec::new(),
+            events: FileEvents::default(),
             root_key: FileRootKey::default(),
         }
     }

@@ -15,6 +15,7 @@ pub mod operations;
 pub mod oidc;
 pub mod sigv4;
 
+pub mod events;
 pub mod identity;
 pub mod policy;
 

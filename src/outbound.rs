@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, Url};
+use reqwest::{Client, Method, Url};
 
 use crate::config::Outbound;
 
@@ -109,20 +109,23 @@ impl OutboundClient {
         Ok(parsed)
     }
 
-    /// Posts a body to `url`. Whatever says 2xx has taken it; at most `max_bytes` of the answer are read, and thrown away.
-    pub async fn post(
+    /// Sends a body to `url` by a method. Whatever says 2xx has taken it; at most `max_bytes` of the answer are read, and thrown away.
+    pub async fn send(
         &self,
+        method: &str,
         url: &str,
-        headers: &[(&'static str, String)],
+        headers: &[(String, String)],
         body: Vec<u8>,
         max_bytes: usize,
     ) -> Result<(), OutboundError> {
         let parsed = self.allowed(url)?;
         let shown = crate::names::escape_for_people(url.as_bytes(), 200);
         let unreachable = |source: reqwest::Error| OutboundError::Unreachable { url: shown.clone(), source };
-        let mut request = self.client()?.post(parsed).body(body);
+        let method = Method::from_bytes(method.as_bytes());
+        let method = method.map_err(|_| OutboundError::NotAllowed { url: shown.clone(), why: "that is no method" })?;
+        let mut request = self.client()?.request(method, parsed).body(body);
         for (name, value) in headers {
-            request = request.header(*name, value);
+            request = request.header(name, value);
         }
         let mut response = request.send().await.map_err(unreachable)?;
         if !response.status().is_success() {

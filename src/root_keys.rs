@@ -5,6 +5,7 @@
 //! disables the key there, or takes the right to it away, ends all access here. The actions needed are `kms:Encrypt` and
 //! `kms:Decrypt`. Wire: AWS KMS API Reference, 2014-11-01, awsJson 1.1.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,17 +104,21 @@ impl AwsKms {
 
 /// Read at each call: what made them may make fresh ones at any time.
 fn credentials(settings: &KmsSettings) -> Result<AwsCredentials, String> {
-    let Some(file) = &settings.credentials_file else {
+    aws_credentials(settings.credentials_file.as_deref(), &settings.profile, "root_key.kms_credentials_file")
+}
+
+/// What signs requests to a server that speaks AWS's wire: a profile of a file in the form of `~/.aws/credentials`, or without a file
+/// the environment. `key` is the configuration's that names the file, for messages.
+pub fn aws_credentials(file: Option<&Path>, profile: &str, key: &str) -> Result<AwsCredentials, String> {
+    let Some(file) = file else {
         let found = aws_environment().map(|(id, secret, token)| AwsCredentials { id, secret, token });
         return found.ok_or_else(|| {
-            "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `root_key.kms_credentials_file`"
-                .to_owned()
+            format!("there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `{key}`")
         });
     };
     let text = std::fs::read_to_string(file).map(Zeroizing::new);
     let text = text.map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
-    of_profile(&text, &settings.profile)
-        .ok_or_else(|| format!("`{}` has no credentials under `[{}]`", file.display(), settings.profile))
+    of_profile(&text, profile).ok_or_else(|| format!("`{}` has no credentials under `[{profile}]`", file.display()))
 }
 
 /// The credentials of one section in the form of `~/.aws/credentials`.

@@ -9,7 +9,9 @@
 
 pub mod codec;
 mod codecommit;
+mod deliveries;
 pub mod error;
+mod events;
 mod iam;
 mod iam_ids;
 mod lockgate;
@@ -66,7 +68,9 @@ pub fn operations() -> Result<Operations, operation::NotRegistered> {
     sts::register(&mut all)?;
     iam::register(&mut all)?;
     codecommit::register(&mut all)?;
+    events::register(&mut all)?;
     lockgate::register(&mut all)?;
+    deliveries::register(&mut all)?;
     Ok(all)
 }
 

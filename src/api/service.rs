@@ -11,13 +11,15 @@ pub enum Service {
     Iam,
     /// Repositories.
     CodeCommit,
+    /// Events.
+    Events,
     /// What is our own.
     Lockgate,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: [Service; 4] = [Service::Sts, Service::Iam, Service::CodeCommit, Service::Lockgate];
+    pub const ALL: [Service; 5] = [Service::Sts, Service::Iam, Service::CodeCommit, Service::Events, Service::Lockgate];
 
     /// The name in credential scopes.
     pub fn signing_name(self) -> &'static str {
@@ -25,6 +27,7 @@ impl Service {
             Service::Sts => "sts",
             Service::Iam => "iam",
             Service::CodeCommit => "codecommit",
+            Service::Events => "events",
             Service::Lockgate => "lockgate",
         }
     }
@@ -39,6 +42,7 @@ impl Service {
         match self {
             Service::Sts | Service::Iam => None,
             Service::CodeCommit => Some("CodeCommit_20150413"),
+            Service::Events => Some("AWSEvents"),
             Service::Lockgate => Some("Lockgate_20261123"),
         }
     }
@@ -48,7 +52,7 @@ impl Service {
         match self {
             Service::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
             Service::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
-            Service::CodeCommit | Service::Lockgate => "",
+            Service::CodeCommit | Service::Events | Service::Lockgate => "",
         }
     }
 
@@ -56,7 +60,7 @@ impl Service {
     pub fn protocol(self) -> Protocol {
         match self {
             Service::Sts | Service::Iam => Protocol::Query,
-            Service::CodeCommit | Service::Lockgate => Protocol::Json11,
+            Service::CodeCommit | Service::Events | Service::Lockgate => Protocol::Json11,
         }
     }
 }

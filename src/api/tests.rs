@@ -21,7 +21,8 @@ fn each_operation_says_what_it_asks() {
             "GetSessionToken",
             "BatchAssociateApprovalRuleTemplateWithRepositories",
             "BatchDisassociateApprovalRuleTemplateFromRepositories",
-            "BatchGetRepositories"
+            "BatchGetRepositories",
+            "PutEvents"
         ]
     );
     assert!(all.iter().count() > 80);
@@ -237,7 +238,8 @@ fn somebody_without_rights_is_refused_by_each_operation() {
         if service.protocol() == Protocol::Json11 {
             request.headers = vec![("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
             request.body =
-                r#"{"PublicKey": "x", "state": "SUCCESS", "UserName": "admin", "Proof": "x", "SigningKeyId": "x",
+                r#"{"Name": "x", "Rule": "x", "ArchiveName": "x", "ReplayName": "x", "StatementId": "x",
+                "ResourceARN": "arn:aws:events:us-east-1:111111111111:rule/x", "deliveryId": "x", "PublicKey": "x", "state": "SUCCESS", "UserName": "admin", "Proof": "x", "SigningKeyId": "x",
                 "repositoryName": "shop", "oldName": "shop", "newName": "new", "branchName": "main",
                 "defaultBranchName": "topic", "tags": {"a": "b"}, "tagKeys": ["a"], "pullRequestId": "1",
                 "commentId": "00000000-0000-0000-0000-000000000000:00000000-0000-0000-0000-000000000000",

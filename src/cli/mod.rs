@@ -17,6 +17,7 @@ use crate::server::OpenHost;
 
 mod account;
 mod credential;
+mod event;
 mod fsck;
 mod group;
 mod key;
@@ -160,6 +161,9 @@ enum Commands {
     SshAuthorities,
     /// What happened to refs, and the way back
     Reflog(reflog::Reflog),
+    /// What was told to whom, and telling it once more
+    #[command(subcommand)]
+    Event(event::Event),
     /// Check keys, files, log chain and objects
     Fsck(fsck::Fsck),
 }
@@ -180,6 +184,7 @@ impl Commands {
             Commands::Policy(command) => AdminCommand::Policy(command.request()?),
             Commands::Key(command) => AdminCommand::Key(command.request()),
             Commands::Reflog(command) => command.request(),
+            Commands::Event(command) => command.request(),
             Commands::Fsck(command) => command.request(),
         }))
     }

@@ -22,6 +22,17 @@ pub(super) enum Policy {
         /// Why, for the list of generations
         #[arg(long)]
         reason: Option<String>,
+        /// What `policy replay` calls the approval of what it lists, where the configuration has a gate
+        #[arg(long, value_name = "APPROVAL")]
+        approve: Option<String>,
+    },
+    /// Decide again what was decided, under the policies of a folder, and list what would flip
+    Replay {
+        /// [default: the policies folder]
+        folder: Option<PathBuf>,
+        /// How far back: 30d, 12h, 45m
+        #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span)]
+        since: i64,
     },
     /// Show what the folder would change, or what one generation changed
     Diff {
@@ -89,8 +100,14 @@ impl Policy {
     pub(super) fn request(self) -> Result<PolicyCommand, AdminFailure> {
         Ok(match self {
             Policy::Check { folder } => PolicyCommand::Check { folder: folder.map(absolute).transpose()? },
-            Policy::Apply { folder, allow_unknown, reason } => {
-                PolicyCommand::Apply { folder: folder.map(absolute).transpose()?, allow_unknown, reason }
+            Policy::Apply { folder, allow_unknown, reason, approve } => PolicyCommand::Apply {
+                folder: folder.map(absolute).transpose()?,
+                allow_unknown,
+                reason,
+                approval: approve,
+            },
+            Policy::Replay { folder, since } => {
+                PolicyCommand::Replay { folder: folder.map(absolute).transpose()?, back_ms: since }
             }
             Policy::Diff { from, to } => PolicyCommand::Diff { from, to },
             Policy::Import { file, user, group, role, trust, resource: _, name, write } => {
@@ -122,6 +139,20 @@ impl Policy {
             Policy::Matrix { repository } => PolicyCommand::Matrix { repository },
         })
     }
+}
+
+/// A time in days, hours or minutes, in milliseconds.
+fn span(text: &str) -> Result<i64, String> {
+    let wrong = || "it is a number and d, h or m: 30d, 12h, 45m".to_owned();
+    let minutes = match text.chars().last() {
+        Some('d') => 24 * 60,
+        Some('h') => 60,
+        Some('m') => 1,
+        _ => return Err(wrong()),
+    };
+    let count: i64 =
+        text[..text.len() - 1].parse().ok().filter(|count| (1..=100_000).contains(count)).ok_or_else(wrong)?;
+    Ok(count * minutes * 60_000)
 }
 
 /// Longest document that is read, in bytes.

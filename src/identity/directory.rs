@@ -32,6 +32,8 @@ pub struct Directory {
     deleted_repositories: HashSet<Uuid>,
     /// Account and folded name of each user.
     users_by_id: HashMap<Uuid, (AccountId, String)>,
+    /// Account and folded name of each repository.
+    repositories_by_id: HashMap<Uuid, (AccountId, String)>,
     /// By user id, in the order of their making.
     credentials: HashMap<Uuid, Vec<Arc<StoredCredential>>>,
     by_git_name: HashMap<String, Arc<StoredCredential>>,
@@ -188,6 +190,12 @@ impl Directory {
     /// Which documents are attached to what, as a number that is another one where they are others.
     pub fn attached_digest(&self) -> [u8; 32] {
         self.attached_digest
+    }
+
+    /// The repository of that id.
+    pub fn repository_by_id(&self, id: Uuid) -> Option<&RepositoryRecord> {
+        let (account, folded) = self.repositories_by_id.get(&id)?;
+        self.accounts.get(account)?.repositories.get(folded)
     }
 
     /// The repositories of an account, by folded name.
@@ -402,6 +410,8 @@ impl Directory {
                 self.revoked_sessions.insert(session.access_key_id.clone(), session);
             }
             Entry::Repository(repository) => {
+                let at = (repository.account.clone(), repository.name.folded());
+                self.repositories_by_id.insert(repository.id, at);
                 self.entries_of(record, &repository.account)?.repositories.insert(repository.name.folded(), repository);
             }
             Entry::Credential(credential) => {

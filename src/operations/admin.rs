@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
 
 use crate::names::{AccountId, PrincipalName, RepositoryName};
 
@@ -42,6 +43,8 @@ pub enum AdminCommand {
     Policy(PolicyCommand),
     /// `lockgate key ...`
     Key(KeyCommand),
+    /// `lockgate event ...`
+    Event(EventCommand),
     /// `lockgate reflog ...`
     RefLog(RefLogCommand),
     /// `lockgate ssh-authorities`: the public keys that sign certificates.
@@ -302,6 +305,27 @@ pub enum CredentialCommand {
     },
 }
 
+/// `lockgate event`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventCommand {
+    /// The log of deliveries.
+    Log {
+        /// At most so many.
+        limit: u32,
+    },
+    /// One delivery, with its attempts and its body.
+    Show {
+        /// Its id.
+        id: Uuid,
+    },
+    /// Makes one once more.
+    Redeliver {
+        /// Its id.
+        id: Uuid,
+    },
+}
+
 /// `lockgate reflog`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -395,6 +419,16 @@ pub enum PolicyCommand {
         /// Why, for the record.
         #[serde(default)]
         reason: Option<String>,
+        /// The approval of what would flip, where the configuration has a gate.
+        #[serde(default)]
+        approval: Option<String>,
+    },
+    /// Decides again what was decided, under the policies of a folder, and lists what would flip.
+    Replay {
+        /// An absolute path; the configured policies folder where left out.
+        folder: Option<PathBuf>,
+        /// How far back, in milliseconds.
+        back_ms: i64,
     },
     /// Tells policies apart, by id: what a folder would change, or what a generation changed.
     Diff {

@@ -30,6 +30,7 @@ use crate::repository::ref_change::Proposed;
 use crate::repository::snapshot::Snapshot;
 pub use crate::repository::tree_edit::EditError;
 use crate::repository::tree_edit::{KEEP, PathEdit, edit_tree, path_parts};
+use crate::store::documents::Write;
 
 /// Most bytes of a commit's message.
 pub const MAX_MESSAGE_BYTES: usize = 256 << 10;
@@ -321,7 +322,12 @@ impl Workplace<'_> {
 
     /// Keeps what came in by refs of the server's own. Nothing is done if one of them stands elsewhere than it is said to; gives whether
     /// it was done.
-    pub(super) fn keep(&self, changes: Vec<RefChange>, quarantine: Option<Quarantine>) -> Result<bool, ChangeFailure> {
+    pub(super) fn keep(
+        &self,
+        changes: Vec<RefChange>,
+        quarantine: Option<Quarantine>,
+        documents: &[Write],
+    ) -> Result<bool, ChangeFailure> {
         let mut is_made = false;
         let tips: Vec<ObjectId> = changes.iter().filter_map(|change| change.new).collect();
         let stands = |snapshot: &Snapshot, name: &RefName| snapshot.refs.get(name).map(|value| value.id);
@@ -341,7 +347,7 @@ impl Workplace<'_> {
             }
             entry.refs = changes.clone();
             is_made = true;
-            Ok(Some((entry, PublishWith::default())))
+            Ok(Some((entry, PublishWith { documents: documents.to_vec(), ..PublishWith::default() })))
         });
         if let Some(quarantine) = quarantine {
             match is_made && published.is_ok() {

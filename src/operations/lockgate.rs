@@ -14,10 +14,12 @@ use super::admin::{AdminFailure, AdminHost, AdminReply, AdminRequest, ImportSour
 use super::administration::{self, AdminContext};
 use super::authority::{decide_repository, record_of};
 use super::decision_log::DecisionLog;
+use super::events::EventState;
 use super::git_push::{self, PushError};
 use super::last_used::{LastUse, LastUses};
 use super::live::Live;
 use super::policies::Policies;
+use super::ref_log::ADMINISTRATOR;
 use super::reviews::merge_refs::MergesTried;
 use super::signed_passwords::SignedPasswords;
 use super::{
@@ -25,7 +27,7 @@ use super::{
     OpContext, RepositoryPath, TransferError, git_pull, import, key_upkeep, policy_watch,
 };
 use crate::clock::Clock;
-use crate::config::{Config, Webhook};
+use crate::config::{Config, EventSettings, Webhook};
 use crate::identity::{AdminCredentials, Directory, Identity, LoginFailure, Principal, RepositoryRecord};
 use crate::jobs::{Upkeep, sweep_hourly};
 use crate::names::AccountId;
@@ -34,6 +36,7 @@ use crate::outbound::OutboundClient;
 use crate::policy::{Action, DecisionRecord, explain};
 use crate::protocol::Version;
 use crate::repository::handle::{Repository, RepositoryError};
+use crate::repository::log::RefChange;
 use crate::repository::pack::ingest::IngestLimits;
 use crate::repository::snapshot::Snapshot;
 use crate::sigv4::GitPassword;
@@ -61,8 +64,8 @@ pub struct Lockgate {
     settings: Arc<Settings>,
     listening: Arc<OnceLock<Listening>>,
     outbound: OutboundClient,
-    something_due: Arc<tokio::sync::Notify>,
     merges_tried: Arc<MergesTried>,
+    events: Arc<EventState>,
 }
 
 struct Settings {
@@ -72,6 +75,8 @@ struct Settings {
     region: String,
     ingest: IngestLimits,
     webhooks: Vec<Webhook>,
+    events: EventSettings,
+    policy_gate_ms: Option<i64>,
 }
 
 impl Lockgate {
@@ -110,6 +115,8 @@ impl Lockgate {
             region: config.region.clone(),
             ingest,
             webhooks: config.webhooks.clone(),
+            events: config.events.clone(),
+            policy_gate_ms: config.policy_gate_ms,
         };
         if let Some(admin) = store.wait(identity.first_start(&config.account_id))? {
             write_admin_json(&settings.keys_dir, &admin)?;
@@ -125,8 +132,8 @@ impl Lockgate {
             signed_passwords: Arc::new(SignedPasswords::new(config.own_names(), config.region.clone())),
             provider_keys: ProviderKeys::new(outbound.clone()),
             outbound,
-            something_due: Arc::default(),
             merges_tried: Arc::default(),
+            events: Arc::default(),
             store,
             identity,
             policies,
@@ -156,9 +163,19 @@ impl Lockgate {
         &self.settings.webhooks
     }
 
-    /// Woken when something is written that others are to be told of.
-    pub(super) fn something_due(&self) -> &tokio::sync::Notify {
-        &self.something_due
+    /// How far back a change of policies is tried before it is applied, in milliseconds; not at all without.
+    pub(super) fn policy_gate_ms(&self) -> Option<i64> {
+        self.settings.policy_gate_ms
+    }
+
+    /// Where events may go, by the configuration.
+    pub(super) fn event_settings(&self) -> &EventSettings {
+        &self.settings.events
+    }
+
+    /// Rules as they were last compiled, and connections to brokers.
+    pub(super) fn events(&self) -> &EventState {
+        &self.events
     }
 
     /// What is done in the background.
@@ -413,7 +430,15 @@ impl AdminHost for Lockgate {
     fn administer(&self, request: AdminRequest, progress: &mut dyn FnMut(&str)) -> Result<AdminReply, AdminFailure> {
         let limits = self.ingest_limits();
         let import = |repository: &Repository, source: &ImportSource, progress: &mut dyn FnMut(&str)| {
-            let report = import::import(repository, source, &limits, "administrator", progress)
+            let record =
+                self.identity.directory().repository_by_id(Uuid::from_bytes(*repository.keys().repository())).cloned();
+            let now_ms = self.store.clock().now_ms();
+            let events = |changes: &[&RefChange]| match &record {
+                Some(record) => self.reference_events(record, ADMINISTRATOR, changes, None, now_ms),
+                None => Vec::new(),
+            };
+            let by = import::ImportedBy { actor: ADMINISTRATOR, events: &events };
+            let report = import::import(repository, source, &limits, &by, progress)
                 .map_err(|error| AdminFailure::from_error(&error))?;
             let mut text =
                 format!("imported {} refs and {} objects; HEAD is {}", report.n_refs, report.n_objects, report.head);
@@ -459,7 +484,7 @@ impl Host for Lockgate {
     fn started(&self) {
         tokio::spawn(key_upkeep::look_hourly(self.clone()));
         tokio::spawn(key_upkeep::confirm_root(self.store.clone()));
-        tokio::spawn(super::triggers::tell_regularly(self.clone()));
+        super::events::start(self);
         if self.settings.watches_policies {
             policy_watch::begin(self.clone());
         }

@@ -312,7 +312,10 @@ impl Lockgate {
         let change = (&pair.destination, &made.commit);
         workplace.decide_paths(&snapshot, quarantine.as_ref(), on, change)?;
         let change = RefChange { name: holder_of(&made.commit)?, old: None, new: Some(made.commit), peeled: None };
-        workplace.keep(vec![change], quarantine)?;
+        let (actor, option) = (ctx.principal.arn(), request.option.as_str());
+        let of = (&pair.source, &pair.destination, pair.base.as_ref());
+        let event = self.unreferenced_merge_event(record, &actor, &made.commit, of, option);
+        workplace.keep(vec![change], quarantine, &[event])?;
         Ok(made)
     }
 

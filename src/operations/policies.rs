@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
+use super::policy_replay::Gate;
 use crate::identity::{Directory, HeldPolicies, Identity, RepositoryRecord};
 use crate::names::{AccountId, PrincipalName, RepositoryName};
 use crate::policy::{
@@ -61,12 +62,14 @@ pub struct ApplyOptions<'a> {
     pub by: &'a str,
     /// Why, one line.
     pub reason: Option<&'a str>,
+    /// What the configuration asks before policies change.
+    pub gate: Option<Gate<'a>>,
 }
 
 impl<'a> ApplyOptions<'a> {
     /// By `by`, with no reason given, refs not looked up.
     pub fn by(by: &'a str, allow_unknown: bool) -> ApplyOptions<'a> {
-        ApplyOptions { allow_unknown, has_ref: ANY_REF, by, reason: None }
+        ApplyOptions { allow_unknown, has_ref: ANY_REF, by, reason: None, gate: None }
     }
 }
 
@@ -86,6 +89,8 @@ pub enum Applied {
     },
     /// The folder is not valid; nothing was changed.
     Refused(Vec<Problem>),
+    /// The gate holds it up, and why; nothing was changed.
+    Held(String),
 }
 
 const KIND: &str = "policy";
@@ -205,7 +210,7 @@ impl Policies {
         files: &PolicyFiles,
         options: &ApplyOptions<'_>,
     ) -> Result<Applied, Failure> {
-        let ApplyOptions { allow_unknown, has_ref, by, reason } = *options;
+        let ApplyOptions { allow_unknown, has_ref, by, reason, gate } = *options;
         for _ in 0..8 {
             store.wait(identity.refresh())?;
             self.refresh(store, identity)?;
@@ -223,6 +228,11 @@ impl Policies {
                 Ok(compiled) => compiled,
                 Err(problems) => return Ok(Applied::Refused(problems)),
             };
+            if let Some(gate) = gate
+                && let Some(why) = gate.hold(store, &self.with(&directory, identity.region()), &policies)?
+            {
+                return Ok(Applied::Held(why));
+            }
             let number = active.generation() + 1;
             let at_ms = store.clock().now_ms();
             let reason = reason.map(str::to_string);
@@ -270,6 +280,7 @@ impl Policies {
         }
         match self.apply(store, identity, &PolicyFiles::read_folder(folder)?, &ApplyOptions::by("first start", true))? {
             Applied::Refused(problems) => Err(shown(problems).into()),
+            Applied::Held(why) => Err(why.into()),
             Applied::Active { warnings, .. } => {
                 for warning in warnings {
                     tracing::warn!("{warning}");

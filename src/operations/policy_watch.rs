@@ -68,7 +68,8 @@ async fn go_on(host: Lockgate, mut watch: Watch) {
 
 fn apply(host: &Lockgate) {
     let applied = PolicyFiles::read_folder(host.policies_dir()).map_err(Into::into).and_then(|files| {
-        host.policies().apply(host.store(), host.identity(), &files, &ApplyOptions::by("watched folder", false))
+        let options = ApplyOptions { gate: host.policy_gate(None), ..ApplyOptions::by("watched folder", false) };
+        host.policies().apply(host.store(), host.identity(), &files, &options)
     });
     match applied {
         Ok(Applied::Active { generation, warnings }) => {
@@ -76,6 +77,7 @@ fn apply(host: &Lockgate) {
             warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
         Ok(Applied::Unchanged { .. }) => {}
+        Ok(Applied::Held(why)) => tracing::error!(why, "the changed policies folder was not applied"),
         Ok(Applied::Refused(problems)) => {
             tracing::error!("the changed policies folder is not valid and was not applied");
             problems.iter().for_each(|problem| tracing::error!("{problem}"));

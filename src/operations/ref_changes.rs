@@ -17,6 +17,7 @@ use super::lockgate::Lockgate;
 use super::reviews::approvals::Evaluation;
 use super::reviews::facts::{checks_passed, pull_request_facts};
 use super::reviews::follow::{Merging, follows};
+use super::reviews::person_of;
 use super::written_paths::{PathAuthority, PathRefusal};
 use crate::identity::{Directory, RepositoryRecord};
 use crate::names::{ObjectId, RefName, escape_for_people};
@@ -186,9 +187,6 @@ impl RefChanges<'_> {
                 }
             }
         }
-        if !done.is_empty() {
-            self.host.something_due().notify_one();
-        }
         self.show_default_branch(!done.is_empty());
         Outcome { done, refusals: changing.refusals }
     }
@@ -315,8 +313,18 @@ impl Changing<'_> {
             let follows = follows(&reviews, of.ctx, snapshot, &after, &proposed, &changes, of.merging, now_ms);
             let follows = follows.map_err(of_shelf)?;
             let mut documents = follows.documents;
-            let told = super::triggers::due(of.host, of.ctx, of.record, &reviews, &changes, now_ms);
+            let actor = person_of(&of.ctx.principal).arn;
+            let told = super::triggers::due(of.host, &actor, of.record, &reviews, &changes, now_ms);
             documents.extend(told.map_err(of_shelf)?);
+            let merging = of.merging.map(|merging| (merging, follows.merge_base));
+            documents.extend(of.host.events_of_changes(
+                of.record,
+                &actor,
+                &changes,
+                merging,
+                &follows.pull_requests,
+                now_ms,
+            ));
             follows.refs.iter().for_each(|change| after.apply(change));
             // In the order of the refs that they let through: the log says which decided what.
             let order: Vec<usize> = accepted.iter().map(|(i, _)| *i).collect();

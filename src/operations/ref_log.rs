@@ -23,7 +23,7 @@ use crate::review::shelf::Reviews;
 const PAGE: usize = 256;
 
 /// Who leads a ref back: whoever has the server's command line.
-const ADMINISTRATOR: &str = "administrator";
+pub(super) const ADMINISTRATOR: &str = "administrator";
 
 /// What a change did to a ref.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,7 +210,10 @@ impl Lockgate {
             let followed = follows(&reviews, &ctx, snapshot, &after, &proposed, &[&change], None, now_ms);
             let followed = followed.map_err(of_shelf)?;
             let mut documents = followed.documents;
-            documents.extend(super::triggers::due(self, &ctx, record, &reviews, &[&change], now_ms).map_err(of_shelf)?);
+            let told = super::triggers::due(self, ADMINISTRATOR, record, &reviews, &[&change], now_ms);
+            documents.extend(told.map_err(of_shelf)?);
+            let pulls = &followed.pull_requests;
+            documents.extend(self.events_of_changes(record, ADMINISTRATOR, &[&change], None, pulls, now_ms));
             followed.refs.iter().for_each(|change| after.apply(change));
             let mut entry = LogEntry::new(now_ms, ADMINISTRATOR.to_owned());
             entry.reserve = repository.serve_what_refs_reach(snapshot, &after)?;
@@ -218,7 +221,6 @@ impl Lockgate {
             made = Some(change);
             Ok(Some((entry, PublishWith { documents, ..PublishWith::default() })))
         })?;
-        self.something_due().notify_one();
         made.ok_or_else(|| RepositoryError::Busy.into())
     }
 

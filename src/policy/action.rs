@@ -57,6 +57,8 @@ actions! {
     update_repository_name = "codecommit:UpdateRepositoryName";
     /// Changing which branch `HEAD` names.
     update_default_branch = "codecommit:UpdateDefaultBranch";
+    /// Putting one event on a bus.
+    put_events = "events:PutEvents";
     /// Taking a role.
     assume_role = "sts:AssumeRole";
     /// Taking a role as somebody for whom an OpenID provider vouches.

@@ -64,5 +64,5 @@ pub use matrix::{Matrix, matrix, who_can};
 pub use named::{NamedFacts, NamedKind};
 pub use path_rules::PathRules;
 pub use problem::Problem;
-pub use record::{DecisionRecord, EncodedRecord, RecordError};
+pub use record::{DecisionRecord, EncodedRecord, EntityCache, RecordError};
 pub use starter::{STARTER_GROUPS, starter_files};

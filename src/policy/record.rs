@@ -3,6 +3,7 @@
 //! The record holds the request, its context and the whole entity closure, independent of what the policies of the day
 //! looked at. A record that another version wrote and that this one's schema cannot hold is reported, never guessed at.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use cedar_policy::{Context, Entities, EntityUid, Request};
@@ -187,6 +188,21 @@ impl DecisionRecord {
 
     /// Decides the recorded request again, under other policies or the same.
     pub fn decide_again(&self, policies: &CompiledPolicies) -> Result<Decision, RecordError> {
+        let entities = match &self.facts {
+            Some(facts) => serde_json::to_vec(&facts.entities).ok(),
+            None => None,
+        };
+        self.decide_again_with(policies, entities.as_deref(), &mut EntityCache::default())
+    }
+
+    /// [`DecisionRecord::decide_again`] of a record that was read without its entities, which are given as they are stored: of many
+    /// records that share them they are read once.
+    pub fn decide_again_with(
+        &self,
+        policies: &CompiledPolicies,
+        entities: Option<&[u8]>,
+        cache: &mut EntityCache,
+    ) -> Result<Decision, RecordError> {
         let undecidable = |why: String| RecordError::Undecidable { id: self.id, why };
         if self.version != VERSION {
             return Err(undecidable(format!("its layout is {}, this version reads {VERSION}", self.version)));
@@ -198,7 +214,9 @@ impl DecisionRecord {
             })?),
             None => None,
         };
-        let question = self.question().map_err(undecidable)?;
+        let entities = entities.ok_or_else(|| undecidable("its facts made no request".to_owned()))?;
+        let entities = cache.get(entities).map_err(undecidable)?;
+        let question = self.question_about(entities).map_err(undecidable)?;
         let judgement = policies.judge(&question, session.as_ref());
         let asked = Asked {
             principal: question.principal.clone(),
@@ -214,14 +232,17 @@ impl DecisionRecord {
 
     pub(super) fn question(&self) -> Result<Question, String> {
         let facts = self.facts.as_ref().ok_or_else(|| "its facts made no request".to_owned())?;
+        self.question_about(read_entities(facts.entities.clone())?)
+    }
+
+    fn question_about(&self, entities: Entities) -> Result<Question, String> {
+        let facts = self.facts.as_ref().ok_or_else(|| "its facts made no request".to_owned())?;
         let action = Action::parse(&self.action).map_err(|unknown| unknown.to_string())?;
         let uid = &SPOKEN.actions.get(action.as_str()).ok_or("its action is unknown")?.uid;
         let parsed = |id: &str| id.parse::<EntityUid>().map_err(|failed| failed.to_string());
         let (principal, resource) = (parsed(&self.principal)?, parsed(&self.resource)?);
         let account = |id: &str| AccountId::parse(id).map_err(|failed| failed.to_string());
         let context = Context::from_json_value(facts.context.clone(), Some((&SPOKEN.schema, uid)))
-            .map_err(|failed| failed.to_string())?;
-        let entities = Entities::from_json_value(facts.entities.clone(), Some(&SPOKEN.schema))
             .map_err(|failed| failed.to_string())?;
         let request = Request::new(principal.clone(), uid.clone(), resource.clone(), context, Some(&SPOKEN.schema))
             .map_err(|failed| failed.to_string())?;
@@ -234,6 +255,32 @@ impl DecisionRecord {
             caller: facts.caller.as_deref().map(account).transpose()?,
             owner: account(&facts.owner)?,
         })
+    }
+}
+
+fn read_entities(value: serde_json::Value) -> Result<Entities, String> {
+    Entities::from_json_value(value, Some(&SPOKEN.schema)).map_err(|failed| failed.to_string())
+}
+
+/// Entities as they were read from records: like decisions share them to the byte.
+#[derive(Default)]
+pub struct EntityCache(HashMap<Vec<u8>, Entities>);
+
+/// Most sets of entities that are held.
+const MAX_CACHED: usize = 4096;
+
+impl EntityCache {
+    fn get(&mut self, bytes: &[u8]) -> Result<Entities, String> {
+        if let Some(known) = self.0.get(bytes) {
+            return Ok(known.clone());
+        }
+        let value = serde_json::from_slice(bytes).map_err(|failed| failed.to_string())?;
+        let read = read_entities(value)?;
+        if self.0.len() >= MAX_CACHED {
+            self.0.clear();
+        }
+        self.0.insert(bytes.to_vec(), read.clone());
+        Ok(read)
     }
 }
 

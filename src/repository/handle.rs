@@ -27,7 +27,7 @@ use super::snapshot::Snapshot;
 use super::walk::{ObjectFilter, Start, select};
 use crate::names::{AccountId, ObjectId, RefName};
 use crate::store::catalog::{Append, AppendOutcome, CatalogError, DecidedUnder, NewDecision, StoredEntry};
-use crate::store::documents::DocumentWrite;
+use crate::store::documents::Write;
 use crate::store::file::{FileError, FileId, FileKind, FileMeta};
 use crate::store::keyring::{KeyRefusal, KeyringError, RepositoryKeys};
 use crate::store::seal::SealError;
@@ -126,7 +126,7 @@ pub struct PublishWith {
     /// How long files stay that the change takes out of use, in milliseconds; [`RETENTION_MS`] if nothing else is said.
     pub retire_after_ms: Option<i64>,
     /// Documents that change with it.
-    pub documents: Vec<DocumentWrite>,
+    pub documents: Vec<Write>,
 }
 
 /// What a publish appends.

@@ -3,7 +3,7 @@
 //! Of a repository: `pull.open` and `pull.closed` by number, `pull.event` by number and place, `comment` by id, `comment.at` by what is
 //! commented on, `token` by the digest of a call's token, `check` by those of
 //! commit and name, `triggers`. Digests are keyed: a disk does not say which commits or names they are of. Of an account: `pull.number` (the last one
-//! given), `pull.where` (number to repository), `template` by id, and `template.names`, which counts their changes, and `trigger.due` by id.
+//! given), `pull.where` (number to repository), `template` by id, and `template.names`, which counts their changes.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,13 @@ use super::checks::Check;
 use super::comment::{Comment, Target};
 use super::pull_request::{Event, PullRequest};
 use super::rules::Template;
-use super::triggers::{Due, Triggers};
+use super::triggers::Triggers;
 use crate::names::{AccountId, ObjectId};
-use crate::store::documents::{Document, DocumentWrite, Listing, Shelf};
+use crate::store::Store;
+use crate::store::documents::{Listing, Shelf, Write};
+pub use crate::store::kept::{Kept, ShelfError};
+use crate::store::kept::{body, read};
 use crate::store::keyring::RepositoryKeys;
-use crate::store::{Store, StoreError};
 
 const OPEN: &str = "pull.open";
 const CLOSED: &str = "pull.closed";
@@ -29,55 +31,10 @@ const CHECK: &str = "check";
 const NUMBER: &str = "pull.number";
 const WHERE: &str = "pull.where";
 const TRIGGERS: &str = "triggers";
-const DUE: &str = "trigger.due";
 const TEMPLATE: &str = "template";
 const NAMES: &str = "template.names";
 
-/// Most that is looked at at once of what waits to be told.
-const MAX_DUE: usize = 10_000;
-
-/// Why a document is not given.
-#[derive(Debug, thiserror::Error)]
-pub enum ShelfError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// It is not what it should be.
-    #[error("a document of kind `{kind}` cannot be read")]
-    Damaged {
-        /// Its kind.
-        kind: &'static str,
-        /// Why.
-        source: serde_json::Error,
-    },
-}
-
 type Result<T> = std::result::Result<T, ShelfError>;
-
-/// Something as it was read, with the version that it had; 0 if it is new.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept<T> {
-    /// What was read.
-    pub value: T,
-    /// Its version.
-    pub version: i64,
-}
-
-impl<T> Kept<T> {
-    /// Something that is not kept yet.
-    pub fn new(value: T) -> Kept<T> {
-        Kept { value, version: 0 }
-    }
-}
-
-fn read<T: DeserializeOwned>(kind: &'static str, document: Document) -> Result<Kept<T>> {
-    let value = serde_json::from_slice(&document.body).map_err(|source| ShelfError::Damaged { kind, source })?;
-    Ok(Kept { value, version: document.version })
-}
-
-fn body<T: Serialize>(kind: &'static str, value: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|source| ShelfError::Damaged { kind, source })
-}
 
 /// What the keys begin with of all comments on a pull request.
 pub fn place_of_pull_request(number: u64) -> Vec<u8> {
@@ -144,7 +101,7 @@ impl<'a> Reviews<'a> {
         found.into_iter().map(|document| read(kind, document)).collect()
     }
 
-    fn put<T: Serialize>(&self, kind: &'static str, key: Vec<u8>, expected: i64, value: &T) -> Result<DocumentWrite> {
+    fn put<T: Serialize>(&self, kind: &'static str, key: Vec<u8>, expected: i64, value: &T) -> Result<Write> {
         Ok(self.store.put_document(self.shelf(), kind, key, expected, &body(kind, value)?)?)
     }
 
@@ -172,12 +129,7 @@ impl<'a> Reviews<'a> {
 
     /// Writes of a pull request that is new or was read, with what happened to it now. `was_open` is what it was when it was
     /// read.
-    pub fn put_pull_request(
-        &self,
-        kept: &Kept<PullRequest>,
-        was_open: bool,
-        events: &[Event],
-    ) -> Result<Vec<DocumentWrite>> {
+    pub fn put_pull_request(&self, kept: &Kept<PullRequest>, was_open: bool, events: &[Event]) -> Result<Vec<Write>> {
         let mut pull_request = kept.value.clone();
         let key = pull_request.number.to_be_bytes().to_vec();
         let mut writes = Vec::new();
@@ -212,7 +164,7 @@ impl<'a> Reviews<'a> {
     }
 
     /// Writes of a comment that is new or was read.
-    pub fn put_comment(&self, kept: &Kept<Comment>) -> Result<Vec<DocumentWrite>> {
+    pub fn put_comment(&self, kept: &Kept<Comment>) -> Result<Vec<Write>> {
         let comment = &kept.value;
         let mut writes = vec![self.put(COMMENT, comment.id.as_bytes().to_vec(), kept.version, comment)?];
         if kept.version == 0 {
@@ -243,7 +195,7 @@ impl<'a> Reviews<'a> {
     }
 
     /// The write by which a call is remembered.
-    pub fn put_given(&self, of: &str, token: &str, given: &Given) -> Result<DocumentWrite> {
+    pub fn put_given(&self, of: &str, token: &str, given: &Given) -> Result<Write> {
         self.put(TOKEN, self.token_key(of, token), 0, given)
     }
 
@@ -253,7 +205,7 @@ impl<'a> Reviews<'a> {
     }
 
     /// The write of triggers that are new or were read.
-    pub fn put_triggers(&self, kept: &Kept<Triggers>) -> Result<DocumentWrite> {
+    pub fn put_triggers(&self, kept: &Kept<Triggers>) -> Result<Write> {
         self.put(TRIGGERS, b"all".to_vec(), kept.version, &kept.value)
     }
 
@@ -268,7 +220,7 @@ impl<'a> Reviews<'a> {
     }
 
     /// The write of a check that is new or was read.
-    pub fn put_check(&self, commit: &ObjectId, kept: &Kept<Check>) -> Result<DocumentWrite> {
+    pub fn put_check(&self, commit: &ObjectId, kept: &Kept<Check>) -> Result<Write> {
         self.put(CHECK, self.check_key(commit, &kept.value.name), kept.version, &kept.value)
     }
 }
@@ -291,7 +243,7 @@ impl<'a> AccountReviews<'a> {
     }
 
     /// The next number of a pull request, and the writes that give it to one of a repository.
-    pub fn next_number(&self, repository: Uuid) -> Result<(u64, Vec<DocumentWrite>)> {
+    pub fn next_number(&self, repository: Uuid) -> Result<(u64, Vec<Write>)> {
         let last = self.store.document(self.shelf(), NUMBER, b"last")?;
         let (last, version) = match last {
             Some(document) => {
@@ -315,29 +267,6 @@ impl<'a> AccountReviews<'a> {
         Ok(found.map(|document| read(WHERE, document)).transpose()?.map(|kept: Kept<Uuid>| kept.value))
     }
 
-    /// What waits to be told, the oldest first.
-    pub fn due(&self) -> Result<Vec<(Uuid, Kept<Due>)>> {
-        let found = self.store.documents(self.shelf(), DUE, &Listing { limit: MAX_DUE, ..Listing::default() })?;
-        let mut due = Vec::new();
-        for document in found {
-            if let Ok(id) = Uuid::from_slice(&document.key) {
-                due.push((id, read(DUE, document)?));
-            }
-        }
-        Ok(due)
-    }
-
-    /// The write of something that waits to be told, new or tried again.
-    pub fn put_due(&self, id: Uuid, kept: &Kept<Due>) -> Result<DocumentWrite> {
-        let body = body(DUE, &kept.value)?;
-        Ok(self.store.put_document(self.shelf(), DUE, id.as_bytes().to_vec(), kept.version, &body)?)
-    }
-
-    /// The write that takes away what was told.
-    pub fn delete_due(&self, id: Uuid, kept: &Kept<Due>) -> DocumentWrite {
-        self.store.delete_document(self.shelf(), DUE, id.as_bytes().to_vec(), kept.version)
-    }
-
     /// All templates of approval rules, by name. There are at most a thousand.
     pub fn templates(&self) -> Result<Vec<Kept<Template>>> {
         let found =
@@ -349,20 +278,20 @@ impl<'a> AccountReviews<'a> {
     }
 
     /// The write of a template that is new or was read, under its id.
-    pub fn put_template(&self, kept: &Kept<Template>) -> Result<DocumentWrite> {
+    pub fn put_template(&self, kept: &Kept<Template>) -> Result<Write> {
         let key = kept.value.id.as_bytes().to_vec();
         Ok(self.store.put_document(self.shelf(), TEMPLATE, key, kept.version, &body(TEMPLATE, &kept.value)?)?)
     }
 
     /// The write that goes with each change of a template's name, the first included: of two who take the same name at once, one
     /// fails. Read before the templates.
-    pub fn names_change(&self) -> Result<DocumentWrite> {
+    pub fn names_change(&self) -> Result<Write> {
         let version = self.store.document(self.shelf(), NAMES, b"all")?.map_or(0, |document| document.version);
         Ok(self.store.put_document(self.shelf(), NAMES, b"all".to_vec(), version, b"null")?)
     }
 
     /// The write that takes a template away.
-    pub fn delete_template(&self, kept: &Kept<Template>) -> DocumentWrite {
+    pub fn delete_template(&self, kept: &Kept<Template>) -> Write {
         self.store.delete_document(self.shelf(), TEMPLATE, kept.value.id.as_bytes().to_vec(), kept.version)
     }
 }

@@ -1,4 +1,4 @@
-//! Triggers of repositories: whom to tell when refs change; and what waits to be told.
+//! Triggers of repositories: whom to tell when refs change; and what they are told.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -92,25 +92,6 @@ impl Trigger {
         let is_named = branch.is_some_and(|branch| self.branches.iter().any(|name| name == branch));
         event && (self.branches.is_empty() || is_named)
     }
-}
-
-/// Something that waits to be told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Due {
-    /// The trigger's name.
-    pub trigger: String,
-    /// The repository's id.
-    pub repository: Uuid,
-    /// Where to.
-    pub destination: String,
-    /// What: a JSON document.
-    pub payload: String,
-    /// When it happened, in milliseconds since the Unix epoch.
-    pub since_ms: i64,
-    /// How often it was tried.
-    pub n_tries: u32,
-    /// When it is tried next, in milliseconds since the Unix epoch.
-    pub next_ms: i64,
 }
 
 /// What is told: AWS's document of a reference change ("Example: a Lambda function's event", CodeCommit's user guide).

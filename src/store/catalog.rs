@@ -17,7 +17,7 @@ use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use subtle::ConstantTimeEq;
 use tokio::sync::Mutex;
 
-use super::documents::{self, DocumentWrite};
+use super::documents::{self, Write};
 use super::faults::Faults;
 use super::file::FileId;
 use super::seal::{Key, SealError, open_value, seal_value};
@@ -111,7 +111,7 @@ pub struct Append {
     /// What decided; anything else meanwhile means deciding again.
     pub decided_under: Option<DecidedUnder>,
     /// Documents that change with it.
-    pub documents: Vec<DocumentWrite>,
+    pub documents: Vec<Write>,
 }
 
 /// The state of the rules at a decision.
@@ -144,6 +144,9 @@ pub struct StoredDecision {
     /// What it shares with others.
     pub facts: Option<Vec<u8>>,
 }
+
+/// Where a decision stands in the order of time: when, in milliseconds since the Unix epoch, and its id.
+pub type DecisionPlace = (i64, [u8; 16]);
 
 /// What came of a publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,8 +196,8 @@ pub struct NewCheckpoint {
     pub sweep_replaced_after_ms: i64,
 }
 
-/// 2: decisions share facts. 3: marks. 4: documents.
-const SCHEMA_VERSION: i64 = 4;
+/// 2: decisions share facts. 3: marks. 4: documents. 5: the outbox and deliveries.
+const SCHEMA_VERSION: i64 = 5;
 
 /// SQLite's words. For PostgreSQL `BLOB` is `BYTEA`; nothing else differs.
 const SCHEMA: &[&str] = &[
@@ -237,6 +240,8 @@ pub struct Catalog {
     digest_key: Key,
     setting_key: Key,
     pub(super) faults: Faults,
+    /// Changes when something is written that is to be routed or delivered.
+    pub(super) queued: Arc<tokio::sync::watch::Sender<u64>>,
 }
 
 impl Catalog {
@@ -258,7 +263,7 @@ impl Catalog {
                 .map_err(|error| CatalogError::Sql { doing: "opening", source: sqlx::Error::Io(error) })?;
         }
         let mut writer = options.connect().await.map_err(doing("opening"))?;
-        for statement in SCHEMA {
+        for statement in SCHEMA.iter().chain(super::queue::SCHEMA) {
             sqlx::query(*statement).execute(&mut writer).await.map_err(doing("making the schema"))?;
         }
         let setting_key = key.derive("catalog settings");
@@ -288,6 +293,7 @@ impl Catalog {
             digest_key: key.derive("catalog names"),
             setting_key,
             faults,
+            queued: Arc::new(tokio::sync::watch::Sender::new(0)),
         })
     }
 
@@ -563,6 +569,7 @@ impl Catalog {
         self.faults.reach("publish:before-commit");
         tx.commit().await.map_err(doing)?;
         self.faults.reach("publish:after-commit");
+        self.announce(&append.documents);
         Ok(AppendOutcome::Published)
     }
 
@@ -678,17 +685,55 @@ impl Catalog {
             None => query.fetch_optional(&mut *self.writer.lock().await).await.map_err(doing)?,
         };
         let Some(row) = row else { return Ok(None) };
+        self.stored_decision(id, row.get(0), row.get(1), row.get(2)).map(Some)
+    }
+
+    fn stored_decision(
+        &self,
+        id: &[u8; 16],
+        digest: Option<Vec<u8>>,
+        sealed_body: &[u8],
+        sealed: Option<Vec<u8>>,
+    ) -> Result<StoredDecision, CatalogError> {
         let unauthentic = |source| CatalogError::Unauthentic { table: "decision", source };
-        let digest: Option<Vec<u8>> = row.get(0);
-        let body = open_value(&self.key, &decision_place(id, digest.as_deref()), row.get(1)).map_err(unauthentic)?;
-        let sealed: Option<Vec<u8>> = row.get(2);
+        let body = open_value(&self.key, &decision_place(id, digest.as_deref()), sealed_body).map_err(unauthentic)?;
         let facts = match (&digest, sealed) {
             (Some(digest), Some(sealed)) => {
                 Some(open_value(&self.key, &[b"decision_facts", digest], &sealed).map_err(unauthentic)?)
             }
             _ => None,
         };
-        Ok(Some(StoredDecision { id: *id, body, facts }))
+        Ok(StoredDecision { id: *id, body, facts })
+    }
+
+    /// Recorded decisions from a time on, in the order of time, behind a place of that order; each with its place.
+    pub async fn decisions_since(
+        &self,
+        since_ms: i64,
+        after: Option<DecisionPlace>,
+        limit: usize,
+    ) -> Result<Vec<(DecisionPlace, StoredDecision)>, CatalogError> {
+        let doing = |source| CatalogError::Sql { doing: "reading decisions", source };
+        let (at_ms, id) = after.unwrap_or((since_ms, [0; 16]));
+        let query = sqlx::query(
+            "SELECT decision.id, decision.facts, decision.sealed, decision_facts.sealed, decision.at_ms FROM decision
+             LEFT JOIN decision_facts ON decision_facts.digest = decision.facts
+             WHERE decision.at_ms > $1 OR (decision.at_ms = $1 AND decision.id > $2)
+             ORDER BY decision.at_ms, decision.id LIMIT $3",
+        )
+        .bind(at_ms)
+        .bind(&id[..])
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows = match &self.readers {
+            Some(pool) => query.fetch_all(pool).await.map_err(doing)?,
+            None => query.fetch_all(&mut *self.writer.lock().await).await.map_err(doing)?,
+        };
+        let stored = |row: &sqlx::sqlite::SqliteRow| {
+            let id = id_of(row.get(0));
+            let decision = self.stored_decision(&id, row.get(1), row.get(2), row.get(3))?;
+            Ok(((row.get(4), id), decision))
+        };
+        rows.iter().map(stored).collect()
     }
 
     /// The log of a repository after a generation, in order.

@@ -10,6 +10,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 
 use super::catalog::{Catalog, CatalogError};
 use super::keyring::{KeyRefusal, RepositoryKeys};
+use super::queue::{self, DeliveryRow, EventRow};
 use super::seal::SealError;
 use super::{Store, StoreError, ValueError};
 use crate::names::AccountId;
@@ -34,9 +35,21 @@ pub struct Document {
     pub body: Vec<u8>,
 }
 
-/// A change of one document, sealed: made by [`Store::put_document`] and [`Store::delete_document`].
+/// Something that is written together with other things: made by [`Store::put_document`], [`Store::delete_document`],
+/// [`Store::put_event`] and [`Store::put_delivery`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DocumentWrite {
+pub enum Write {
+    /// A document changes.
+    Document(DocumentRow),
+    /// An event waits to be routed.
+    Event(EventRow),
+    /// A delivery waits to be made.
+    Delivery(DeliveryRow),
+}
+
+/// A change of one document, sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentRow {
     scope: [u8; 16],
     kind: &'static str,
     key: Vec<u8>,
@@ -99,7 +112,7 @@ impl Store {
         key: Vec<u8>,
         expected: i64,
         body: &[u8],
-    ) -> Result<DocumentWrite, StoreError> {
+    ) -> Result<Write, StoreError> {
         let version = (expected + 1).to_be_bytes();
         let place = [b"document", kind.as_bytes(), &key, &version];
         let scope = self.scope(shelf);
@@ -107,16 +120,16 @@ impl Store {
             Shelf::Repository(keys) => self.seal_value(keys, &place, body)?,
             Shelf::Account(_) => self.catalog.seal_document(&scope, &place, body),
         };
-        Ok(DocumentWrite { scope, kind, key, expected, sealed: Some(sealed) })
+        Ok(Write::Document(DocumentRow { scope, kind, key, expected, sealed: Some(sealed) }))
     }
 
     /// A write that takes a document away, if it has the version that was read.
-    pub fn delete_document(&self, shelf: Shelf<'_>, kind: &'static str, key: Vec<u8>, expected: i64) -> DocumentWrite {
-        DocumentWrite { scope: self.scope(shelf), kind, key, expected, sealed: None }
+    pub fn delete_document(&self, shelf: Shelf<'_>, kind: &'static str, key: Vec<u8>, expected: i64) -> Write {
+        Write::Document(DocumentRow { scope: self.scope(shelf), kind, key, expected, sealed: None })
     }
 
     /// Makes all the writes, or none of them: false if a document has not the version that was read. Blocks.
-    pub fn write_documents(&self, writes: &[DocumentWrite]) -> Result<bool, StoreError> {
+    pub fn write_documents(&self, writes: &[Write]) -> Result<bool, StoreError> {
         Ok(self.wait(self.catalog.write_documents(writes))?)
     }
 
@@ -190,7 +203,7 @@ impl Catalog {
         Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
     }
 
-    async fn write_documents(&self, writes: &[DocumentWrite]) -> Result<bool, CatalogError> {
+    async fn write_documents(&self, writes: &[Write]) -> Result<bool, CatalogError> {
         let doing = |source| CatalogError::Sql { doing: "writing documents", source };
         let mut writer = self.writer.lock().await;
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(doing)?;
@@ -199,7 +212,16 @@ impl Catalog {
         }
         self.faults.reach("documents:before-commit");
         tx.commit().await.map_err(doing)?;
+        self.faults.reach("documents:after-commit");
+        self.announce(writes);
         Ok(true)
+    }
+
+    /// Wakes whoever routes and delivers, if something was written for them.
+    pub(super) fn announce(&self, writes: &[Write]) {
+        if writes.iter().any(|write| !matches!(write, Write::Document(_))) {
+            self.queued.send_modify(|count| *count += 1);
+        }
     }
 }
 
@@ -224,9 +246,21 @@ fn bounds(listing: &Listing<'_>) -> (Vec<u8>, Option<Vec<u8>>) {
 }
 
 /// Makes the writes within a transaction; false, and the transaction is to be given up, if somebody was faster.
-pub(super) async fn apply(tx: &mut SqliteConnection, writes: &[DocumentWrite]) -> Result<bool, CatalogError> {
+pub(super) async fn apply(tx: &mut SqliteConnection, writes: &[Write]) -> Result<bool, CatalogError> {
     let doing = |source| CatalogError::Sql { doing: "writing documents", source };
+    let (mut events, mut deliveries) = (Vec::new(), Vec::new());
     for write in writes {
+        let write = match write {
+            Write::Document(write) => write,
+            Write::Event(event) => {
+                events.push(event);
+                continue;
+            }
+            Write::Delivery(delivery) => {
+                deliveries.push(delivery);
+                continue;
+            }
+        };
         let statement = match (&write.sealed, write.expected) {
             (Some(_), 0) => {
                 "INSERT INTO document (scope, kind, key, version, sealed) VALUES ($1, $2, $3, $4 + 1, $5)
@@ -247,6 +281,8 @@ pub(super) async fn apply(tx: &mut SqliteConnection, writes: &[DocumentWrite]) -
             return Ok(false);
         }
     }
+    queue::insert_events(tx, &events).await?;
+    queue::insert_deliveries(tx, &deliveries).await?;
     Ok(true)
 }
 
@@ -307,10 +343,10 @@ mod tests {
         let keys = store.create_repository_keys(&account, &[7; 16]).unwrap();
         for shelf in [Shelf::Repository(&keys), Shelf::Account(&account)] {
             let put = store.put_document(shelf, KIND, b"a".to_vec(), 0, b"text").unwrap();
-            let changes: [fn(&mut DocumentWrite); 3] =
+            let changes: [fn(&mut DocumentRow); 3] =
                 [|put| put.key = b"z".to_vec(), |put| put.kind = "other", |put| put.expected = 4];
             for change in changes {
-                let mut moved = put.clone();
+                let Write::Document(mut moved) = put.clone() else { unreachable!() };
                 change(&mut moved);
                 if moved.expected == 4 {
                     let others: Vec<_> = (0..4)
@@ -318,7 +354,7 @@ mod tests {
                         .collect();
                     others.iter().for_each(|put| assert!(store.write_documents(std::slice::from_ref(put)).unwrap()));
                 }
-                assert!(store.write_documents(&[moved.clone()]).unwrap());
+                assert!(store.write_documents(&[Write::Document(moved.clone())]).unwrap());
                 assert!(store.document(shelf, moved.kind, &moved.key).is_err());
             }
         }

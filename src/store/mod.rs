@@ -1,13 +1,15 @@
 //! Where everything lies: sealed files in a blob store, rows in SQL, keys in the keyring. Knows no refs and no users.
 //!
 //! `seal` is the cryptography and `FORMAT.md` its specification; `file` streams sealed files in and out; `catalog` holds
-//! the rows, `documents` those that people write; `keyring` the keys. Plaintext never reaches a disk, temporary files included: there are none.
+//! the rows, `documents` those that people write, `queue` what waits to be told; `keyring` the keys. Plaintext never reaches a disk, temporary files included: there are none.
 
 pub mod catalog;
 pub mod documents;
 pub mod faults;
 pub mod file;
+pub mod kept;
 pub mod keyring;
+pub mod queue;
 pub mod seal;
 
 use std::path::PathBuf;
@@ -193,6 +195,16 @@ impl Store {
     /// The time.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Changes when something was written that is to be routed or delivered.
+    pub fn queued(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.catalog.queued.subscribe()
+    }
+
+    /// Wakes whoever routes and delivers.
+    pub fn announce(&self) {
+        self.catalog.queued.send_modify(|count| *count += 1);
     }
 
     /// Where a test may let the process die.

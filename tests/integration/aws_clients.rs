@@ -1,8 +1,9 @@
 //! AWS's own clients against a running server: boto3, the command line's credential helper, `git-remote-codecommit`.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use crate::support::{TestHost, run, text};
 
@@ -32,6 +33,39 @@ pub fn plain(program: &Path, host: &TestHost) -> Command {
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", host.path("home-aws"));
     command.env("AWS_EC2_METADATA_DISABLED", "true");
     command
+}
+
+/// What stands in for services of AWS, from the registries, on a free port.
+pub struct StandIn {
+    server: Child,
+    /// Where it is.
+    pub url: String,
+}
+
+impl StandIn {
+    pub fn start(bin: &Path) -> StandIn {
+        let mut command = Command::new(bin.join("moto_server"));
+        command.args(["-H", "127.0.0.1", "-p", "0"]).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        let mut server = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+        let line = lines.by_ref().map(Result::unwrap).find(|line| line.contains("Running on http"));
+        let line = line.expect("the stand-in starts");
+        let url = line.split(' ').find(|word| word.starts_with("http://")).unwrap().trim().to_owned();
+        // It goes on logging, and must not wait for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        StandIn { server, url }
+    }
+
+    pub fn signal(&self, signal: &str) {
+        run(Command::new("kill").args([signal, &self.server.id().to_string()]));
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
 }
 
 // C3 D5

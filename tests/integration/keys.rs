@@ -1,12 +1,11 @@
 //! Keys at work: rotated while people push and clone, disabled, doomed, and kept by a key service that may be away.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::aws_clients::clients;
+use crate::aws_clients::{StandIn, clients};
 use crate::support::{Person, TestHost, run, text};
 
 /// Runs git for a person in a folder of theirs; gives whether it succeeded and what it said.
@@ -168,43 +167,11 @@ fn a_disabled_key_stops_access_and_says_so() {
     assert!(!unknown.status.success() && text(&unknown.stderr).contains("lockgate repo list"));
 }
 
-/// A key service of the registries, on a free port.
-struct KeyService {
-    server: Child,
-    url: String,
-}
-
-impl KeyService {
-    fn start(bin: &Path) -> KeyService {
-        let mut command = Command::new(bin.join("moto_server"));
-        command.args(["-H", "127.0.0.1", "-p", "0"]).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-        let mut server = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
-        let line = lines.by_ref().map(Result::unwrap).find(|line| line.contains("Running on http"));
-        let line = line.expect("the key service starts");
-        let url = line.split(' ').find(|word| word.starts_with("http://")).unwrap().trim().to_owned();
-        // It goes on logging, and must not wait for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        KeyService { server, url }
-    }
-
-    fn signal(&self, signal: &str) {
-        run(Command::new("kill").args([signal, &self.server.id().to_string()]));
-    }
-}
-
-impl Drop for KeyService {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
 // J5
 #[test]
 fn a_key_service_keeps_the_root_key_and_without_it_nothing_opens() {
     let Some(bin) = clients() else { return };
-    let service = KeyService::start(&bin);
+    let service = StandIn::start(&bin);
     let credentials = [("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "secret")];
     let kms = |arguments: &[&str]| -> serde_json::Value {
         let mut aws = Command::new(bin.join("aws"));

@@ -3,6 +3,7 @@
 mod aws_clients;
 mod clone_and_push;
 mod codecommit;
+mod events;
 mod first_start;
 mod import_and_fsck;
 mod keys;

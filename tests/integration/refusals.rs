@@ -591,3 +591,51 @@ when { context has externalId && context.externalId == "x" };"#;
         );
     }
 }
+
+// A change of policies is tried on what was decided; with a gate it waits until somebody has approved of exactly what would flip.
+#[test]
+fn policies_are_tried_on_the_past_before_they_are_applied() {
+    let mut host = TestHost::start();
+    let alice = host.person("alice", &["developers"]);
+    host.admin(&["repo", "create", "shop"]);
+    let work = host.path("work");
+    alice.history(&work);
+    alice.git(&work, &["push", &alice.https("shop"), "main:refs/heads/topic"]);
+    let replay = |host: &TestHost| -> serde_json::Value {
+        serde_json::from_str(&host.admin(&["--output", "json", "policy", "replay", "--since", "1d"])).unwrap()
+    };
+    let same = replay(&host);
+    assert!(same["decisions"].as_u64().unwrap() > 0, "{same}");
+    assert_eq!(
+        (same["flips"].as_array().unwrap().len(), same["undecidable"].as_array().unwrap().len()),
+        (0, 0),
+        "{same}"
+    );
+    let policy = r#"@id("no-topic") forbid (principal == User::"111111111111/alice", action in [Action::"codecommit:ChangeRef"], resource)
+when { resource.name == "refs/heads/topic" };"#;
+    std::fs::write(host.path("policies/111111111111/topic.cedar"), policy).unwrap();
+    let told = replay(&host);
+    let flips = told["flips"].as_array().unwrap();
+    assert_eq!(flips.len(), 1, "{told}");
+    assert_eq!(flips[0]["principal"], r#"User::"111111111111/alice""#);
+    assert_eq!((&flips[0]["action"], &flips[0]["wouldBeAllowed"]), (&"codecommit:GitPush".into(), &false.into()));
+    assert!(flips[0]["why"].as_str().unwrap().contains("no-topic"), "{told}");
+
+    host.down();
+    std::fs::write(host.path("lockgate.toml"), "[policy]\ngate_days = 1\n").unwrap();
+    host.up(&[]);
+    let alice = alice.at(&host);
+    let approval = told["approval"].as_str().unwrap();
+    for arguments in [&["policy", "apply"][..], &["policy", "apply", "--approve", "0123456789abcdef"]] {
+        let held = host.try_admin(arguments);
+        assert!(!held.status.success() && text(&held.stderr).contains(&format!("--approve {approval}")));
+    }
+    // Nothing has changed.
+    alice.git(&work, &["commit", "--allow-empty", "-m", "more"]);
+    alice.git(&work, &["push", &alice.https("shop"), "HEAD:refs/heads/topic"]);
+    host.admin(&["policy", "apply", "--approve", approval]);
+    alice.git(&work, &["commit", "--allow-empty", "-m", "still more"]);
+    alice.git_fails(&work, &["push", &alice.https("shop"), "HEAD:refs/heads/topic"]);
+    // What was refused since is answered the same by what is active.
+    assert_eq!(replay(&host)["flips"].as_array().unwrap().len(), 0);
+}

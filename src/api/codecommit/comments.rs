@@ -380,7 +380,7 @@ fn update(call: &Call<'_>, input: Update) -> Result<One, ApiError> {
 
 fn delete(call: &Call<'_>, input: OfOne) -> Result<One, ApiError> {
     let (record, id) = comment_at(call, &input.comment_id)?;
-    let comment = call.host.delete_comment(&record, id).map_err(of_review)?;
+    let comment = call.host.delete_comment(call.ctx, &record, id).map_err(of_review)?;
     Ok(One { comment: comment_out(call, &record, comment) })
 }
 

@@ -226,7 +226,7 @@ fn disassociate(call: &Call<'_>, input: Associate) -> Result<Done, ApiError> {
 fn set_association(call: &Call<'_>, input: &Associate, is_to_have: bool) -> Result<Done, ApiError> {
     let record = find(call, &input.repository_name)?;
     let name = template_name(&input.approval_rule_template_name)?;
-    call.host.associate_template(call.account(), name, &record, is_to_have).map_err(of_review)?;
+    call.host.associate_template(call.ctx, name, &record, is_to_have).map_err(of_review)?;
     Ok(Done {})
 }
 
@@ -286,7 +286,7 @@ fn batch(
         let one = || -> Result<(), ApiError> {
             call.also(action, &super::named(call, &repository_name)?)?;
             let record = find(call, &repository_name)?;
-            call.host.associate_template(call.account(), name, &record, is_to_have).map_err(of_review)
+            call.host.associate_template(call.ctx, name, &record, is_to_have).map_err(of_review)
         };
         match one() {
             Ok(()) => {

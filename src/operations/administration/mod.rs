@@ -1,6 +1,7 @@
 //! The administrator's commands, one file a noun. Whoever reaches this has the administrator's rights: the socket's mode or
 //! the data folder's lock has proven it. A new command is a variant in `admin`, and an arm here.
 
+mod event;
 mod fsck;
 mod keys;
 mod policy;
@@ -74,6 +75,7 @@ pub fn run(
         AdminCommand::Policy(command) => policy::run(ctx, request.account.as_ref(), command),
         AdminCommand::Key(command) => keys::run(ctx, request.account.as_ref(), command, progress),
         AdminCommand::RefLog(command) => ref_log::run(ctx, &account()?, command),
+        AdminCommand::Event(command) => event::run(ctx, &account()?, command),
         AdminCommand::SshAuthorities => ssh_authorities(ctx),
         AdminCommand::Fsck { repository } => {
             let only = match repository {

@@ -13,6 +13,7 @@ use crate::names::{AccountId, RefName, RepositoryName};
 use crate::operations::admin::{AdminFailure, AdminReply, PolicyCommand};
 use crate::operations::authority::repository_facts;
 use crate::operations::policies::{ANY_REF, Applied, ApplyOptions, compile};
+use crate::operations::policy_replay::{MAX_TOLD, Replayed, replay};
 use crate::policy::{
     Action, ChangeKind, CompiledPolicies, ContextFacts, DecisionRecord, DecisionRequest, PolicyFiles, PolicyText,
     PrincipalFacts, Problem, RefChangeFacts, RefFacts, RepositoryFacts, ResourceFacts, explain, matrix, who_can,
@@ -38,7 +39,7 @@ pub(super) fn run(
                 Err(problems) => Ok(refused(&problems)),
             }
         }
-        PolicyCommand::Apply { folder, allow_unknown, reason } => {
+        PolicyCommand::Apply { folder, allow_unknown, reason, approval } => {
             let reason = reason.as_deref();
             if reason.is_some_and(|reason| reason.len() > 1000 || reason.chars().any(char::is_control)) {
                 return Err(AdminFailure::new("the reason is one line of at most 1000 bytes"));
@@ -49,12 +50,26 @@ pub(super) fn run(
                 has_ref: &|record, name| has_ref(ctx, record, name),
                 by: "administrator",
                 reason,
+                gate: ctx.host.policy_gate(approval.as_deref()),
             };
             let applied = ctx.policies.apply(ctx.store, ctx.identity, &files, &options);
             applied_reply(applied.map_err(|error| failed(&*error))?)
         }
         PolicyCommand::Recover => {
             applied_reply(ctx.policies.recover(ctx.store, ctx.identity).map_err(|error| failed(&*error))?)
+        }
+        PolicyCommand::Replay { folder, back_ms } => {
+            let files = read(folder.as_deref().unwrap_or(ctx.policies_dir))?;
+            match compile(&files, ctx.identity, ANY_REF, false) {
+                Ok(compiled) => {
+                    let active = active(ctx);
+                    let new = compiled.policies.with_attached(active.attached().clone());
+                    let since_ms = ctx.store.clock().now_ms() - back_ms;
+                    let replayed = replay(ctx.store, &active, &new, since_ms).map_err(|error| failed(&error))?;
+                    Ok(replayed_reply(&replayed))
+                }
+                Err(problems) => Ok(refused(&problems)),
+            }
         }
         PolicyCommand::Diff { from, to } => {
             let active = ctx.policies.active();
@@ -264,6 +279,65 @@ fn refused(problems: &[Problem]) -> AdminReply {
     AdminReply::report_of_failure(text, json!({"valid": false, "problems": shown(problems)}))
 }
 
+/// What would flip: who, what, when, by which policy.
+fn replayed_reply(replayed: &Replayed) -> AdminReply {
+    let word = |allowed: bool| if allowed { "allowed" } else { "refused" };
+    let told = replayed.flips.iter().take(MAX_TOLD);
+    let rows: Vec<Vec<String>> = told
+        .clone()
+        .map(|flip| {
+            vec![
+                time(flip.at_ms),
+                flip.principal.clone(),
+                flip.action.clone(),
+                flip.resource.clone(),
+                format!("{} -> {}", word(!flip.would_be_allowed), word(flip.would_be_allowed)),
+                flip.count.to_string(),
+                flip.why.clone(),
+                flip.decision.to_string(),
+            ]
+        })
+        .collect();
+    let mut text = format!(
+        "{} decisions about {} requests: {} kinds of requests would be answered otherwise",
+        replayed.n_decided,
+        replayed.n_requests,
+        replayed.flips.len()
+    );
+    if replayed.n_changed_already > 0 {
+        text.push_str(&format!("; {} are answered otherwise already", replayed.n_changed_already));
+    }
+    if !rows.is_empty() {
+        let headings = ["LAST ASKED", "WHO", "ACTION", "RESOURCE", "WOULD BE", "TIMES", "WHY", "DECISION"];
+        text.push_str(&format!("\n{}", table(&headings, &rows)));
+        text.push_str(&format!("\nto apply them where a gate asks for it: --approve {}", replayed.approval()));
+    }
+    if replayed.n_undecidable > 0 {
+        text.push_str(&format!("\n{} cannot be decided again:", replayed.n_undecidable));
+        for (id, why) in replayed.undecidable.iter().take(20) {
+            text.push_str(&format!("\n  {id}: {why}"));
+        }
+    }
+    let flips: Vec<serde_json::Value> = told
+        .map(|flip| {
+            json!({
+                "decision": flip.decision, "at": flip.at_ms, "principal": flip.principal, "action": flip.action,
+                "resource": flip.resource, "wouldBeAllowed": flip.would_be_allowed, "why": flip.why,
+                "count": flip.count,
+            })
+        })
+        .collect();
+    let undecidable: Vec<serde_json::Value> =
+        replayed.undecidable.iter().map(|(id, why)| json!({ "decision": id, "why": why })).collect();
+    AdminReply::ok(
+        text,
+        json!({
+            "decisions": replayed.n_decided, "requests": replayed.n_requests, "flips": flips,
+            "changedAlready": replayed.n_changed_already, "undecidable": undecidable, "approval": replayed.approval(),
+        }),
+    )
+}
+
 fn applied_reply(applied: Applied) -> Result<AdminReply, AdminFailure> {
     Ok(match applied {
         Applied::Active { generation, warnings } => {
@@ -275,6 +349,7 @@ fn applied_reply(applied: Applied) -> Result<AdminReply, AdminFailure> {
             AdminReply::ok(text, json!({"generation": generation, "warnings": []}))
         }
         Applied::Refused(problems) => refused(&problems),
+        Applied::Held(why) => return Err(AdminFailure::new(why)),
     })
 }
 

@@ -38,6 +38,7 @@ use crate::repository::pack::oid_hash::raw;
 use crate::repository::pack::read::{ObjectReader, Place};
 use crate::repository::receive::{self, Quarantine};
 use crate::repository::refs::Refs;
+use crate::store::documents::Write;
 use address::Address;
 use progress::Reporter;
 use selection::{Selection, SourceRefs};
@@ -118,16 +119,24 @@ pub enum ImportError {
     Repository(#[from] RepositoryError),
 }
 
-/// Fills `repository`, which has no refs yet, from `source`, as one log entry of `actor` (an ARN). `progress` takes lines
+/// On whose behalf something is imported.
+pub struct ImportedBy<'a> {
+    /// An ARN, or `administrator`.
+    pub actor: &'a str,
+    /// What others are told of the refs that are made, written together with them.
+    pub events: &'a dyn Fn(&[&RefChange]) -> Vec<Write>,
+}
+
+/// Fills `repository`, which has no refs yet, from `source`, as one log entry. `progress` takes lines
 /// for people, about one a second while something moves. Blocks; called on a thread that may, inside the Tokio runtime.
 pub fn import(
     repository: &Repository,
     source: &ImportSource,
     limits: &IngestLimits,
-    actor: &str,
+    by: &ImportedBy<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<ImportReport, ImportError> {
-    import_with(repository, source, limits, actor, progress, &ssh::Identity::of_this_user())
+    import_with(repository, source, limits, by, progress, &ssh::Identity::of_this_user())
 }
 
 /// [`import`], with keys and known hosts from a given place.
@@ -135,7 +144,7 @@ fn import_with(
     repository: &Repository,
     source: &ImportSource,
     limits: &IngestLimits,
-    actor: &str,
+    by: &ImportedBy<'_>,
     progress: &mut dyn FnMut(&str),
     identity: &ssh::Identity,
 ) -> Result<ImportReport, ImportError> {
@@ -156,7 +165,7 @@ fn import_with(
             }
         },
     };
-    publish(repository, taken, actor)
+    publish(repository, taken, by)
 }
 
 /// What came from the source and is in quarantine.
@@ -239,7 +248,7 @@ fn missing_refs(taken: &Taken) -> Option<ImportError> {
 }
 
 /// Makes the refs, HEAD and the pack part of the repository, in one log entry.
-fn publish(repository: &Repository, taken: Taken, actor: &str) -> Result<ImportReport, ImportError> {
+fn publish(repository: &Repository, taken: Taken, by: &ImportedBy<'_>) -> Result<ImportReport, ImportError> {
     if let Some(error) = missing_refs(&taken) {
         return Err(error);
     }
@@ -284,11 +293,12 @@ fn publish(repository: &Repository, taken: Taken, actor: &str) -> Result<ImportR
         if changes.is_empty() && head.is_none() {
             return Ok(None);
         }
-        let mut entry = LogEntry::new(repository.store().clock().now_ms(), actor.to_string());
+        let mut entry = LogEntry::new(repository.store().clock().now_ms(), by.actor.to_string());
         entry.refs = changes.clone();
         entry.head = head.clone();
         entry.add_packs.extend(pack.clone());
-        Ok(Some((entry, PublishWith::default())))
+        let documents = (by.events)(&changes.iter().collect::<Vec<_>>());
+        Ok(Some((entry, PublishWith { documents, ..PublishWith::default() })))
     })?;
     let n_objects = quarantine.map_or(0, |quarantine| {
         let n_objects = quarantine.manifest.n_objects;

@@ -143,7 +143,8 @@ async fn import_into(repository: Arc<Repository>, source: ImportSource, identity
     let doing = tokio::task::spawn_blocking(move || {
         let mut lines = Vec::new();
         let mut progress = |line: &str| lines.push(line.to_string());
-        let result = import_with(&repository, &source, &IngestLimits::default(), "arn:x", &mut progress, &identity);
+        let by = ImportedBy { actor: "arn:x", events: &|_| Vec::new() };
+        let result = import_with(&repository, &source, &IngestLimits::default(), &by, &mut progress, &identity);
         Outcome { repository, result, lines }
     });
     doing.await.unwrap()

@@ -49,7 +49,8 @@ impl Lockgate {
                 at_ms: self.store().clock().now_ms(),
             };
             let kept = Kept { value: check, version: before.map_or(0, |before| before.version) };
-            if self.store().write_documents(&[reviews.put_check(commit, &kept)?])? {
+            let event = self.check_event(record, commit, &kept.value);
+            if self.store().write_documents(&[reviews.put_check(commit, &kept)?, event])? {
                 return Ok(kept.value);
             }
         }

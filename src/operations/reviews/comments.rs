@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::super::OpContext;
 use super::super::browsing::Looked;
+use super::super::events::emit::CommentChange;
 use super::super::lockgate::Lockgate;
 use super::{MAX_TRIES, ReviewFailure, person_of};
 use crate::identity::RepositoryRecord;
@@ -14,7 +15,7 @@ use crate::review::Person;
 use crate::review::comment::{Comment, Location, MAX_REACTIONS, Reaction, Target, Version};
 use crate::review::rules::request_digest;
 use crate::review::shelf::{Given, Kept, place_of_pull_request};
-use crate::store::documents::DocumentWrite;
+use crate::store::documents::Write;
 
 /// Most comments of one pull request or comparison that are given.
 const MAX_COMMENTS: usize = 20_000;
@@ -148,7 +149,7 @@ impl Lockgate {
         let about = reviews.place_of(&comment.target);
         let request = request_digest(&[&about, location.as_bytes(), answered.as_bytes(), comment.content.as_bytes()]);
         for _ in 0..MAX_TRIES {
-            let mut writes: Vec<DocumentWrite> = Vec::new();
+            let mut writes: Vec<Write> = Vec::new();
             if let Some(token) = token {
                 if let Some(given) = reviews.given(&caller, token)? {
                     let id = Uuid::parse_str(&given.made).ok().filter(|_| given.request == request);
@@ -158,6 +159,8 @@ impl Lockgate {
                 writes.push(reviews.put_given(&caller, token, &given)?);
             }
             writes.extend(reviews.put_comment(&Kept::new(comment.clone()))?);
+            let change = CommentChange::Created;
+            writes.push(self.comment_event(record, &comment.author.arn, &comment, change, comment.created_ms));
             if self.store().write_documents(&writes)? {
                 return Ok(comment);
             }
@@ -208,6 +211,7 @@ impl Lockgate {
         &self,
         record: &RepositoryRecord,
         id: Uuid,
+        (actor, what): (&str, CommentChange),
         change: &mut dyn FnMut(&mut Comment) -> Result<(), ReviewFailure>,
     ) -> Result<Comment, ReviewFailure> {
         let repository = self.repository(record)?;
@@ -219,7 +223,10 @@ impl Lockgate {
                 return Err(ReviewFailure::CommentDeleted);
             }
             change(&mut kept.value)?;
-            if self.store().write_documents(&reviews.put_comment(&kept)?)? {
+            let mut writes = reviews.put_comment(&kept)?;
+            let now_ms = self.store().clock().now_ms();
+            writes.push(self.comment_event(record, actor, &kept.value, what, now_ms));
+            if self.store().write_documents(&writes)? {
                 return Ok(kept.value);
             }
         }
@@ -235,7 +242,7 @@ impl Lockgate {
         content: &str,
     ) -> Result<Comment, ReviewFailure> {
         let (by, now_ms) = (person_of(&ctx.principal), self.store().clock().now_ms());
-        self.change_comment(record, id, &mut |comment| {
+        self.change_comment(record, id, (&by.arn, CommentChange::Updated), &mut |comment| {
             if !comment.author.is(&by) {
                 return Err(ReviewFailure::NotYours);
             }
@@ -245,9 +252,14 @@ impl Lockgate {
     }
 
     /// Deletes what a comment says; its thread stays. Blocks.
-    pub fn delete_comment(&self, record: &RepositoryRecord, id: Uuid) -> Result<Comment, ReviewFailure> {
+    pub fn delete_comment(
+        &self,
+        ctx: &OpContext,
+        record: &RepositoryRecord,
+        id: Uuid,
+    ) -> Result<Comment, ReviewFailure> {
         let now_ms = self.store().clock().now_ms();
-        self.change_comment(record, id, &mut |comment| {
+        self.change_comment(record, id, (&ctx.principal.arn(), CommentChange::Updated), &mut |comment| {
             comment.content.clear();
             comment.reactions.clear();
             (comment.is_deleted, comment.changed_ms) = (true, now_ms);
@@ -264,7 +276,7 @@ impl Lockgate {
         short_code: Option<&str>,
     ) -> Result<(), ReviewFailure> {
         let by = person_of(&ctx.principal);
-        self.change_comment(record, id, &mut |comment| {
+        self.change_comment(record, id, (&by.arn, CommentChange::Reacted), &mut |comment| {
             comment.reactions.retain(|reaction| !reaction.by.is(&by));
             if let Some(short_code) = short_code {
                 if comment.reactions.len() >= MAX_REACTIONS {

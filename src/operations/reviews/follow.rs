@@ -10,7 +10,7 @@ use crate::repository::refs::Refs;
 use crate::repository::snapshot::Snapshot;
 use crate::review::pull_request::{Event, Happening, MergeOption, Merged, PullRequest};
 use crate::review::shelf::{Kept, Reviews, ShelfError};
-use crate::store::documents::DocumentWrite;
+use crate::store::documents::Write;
 
 /// The pull request that a change merges.
 #[derive(Debug, Clone)]
@@ -29,9 +29,13 @@ pub struct Merging {
 #[derive(Debug, Default)]
 pub struct Follows {
     /// Documents that change.
-    pub documents: Vec<DocumentWrite>,
+    pub documents: Vec<Write>,
     /// Refs of the server's own that change.
     pub refs: Vec<RefChange>,
+    /// Pull requests that something happens to, and what.
+    pub pull_requests: Vec<(PullRequest, Vec<Event>)>,
+    /// The merge base of the pull request that is merged.
+    pub merge_base: Option<ObjectId>,
 }
 
 /// What follows from the changes that were let through.
@@ -81,12 +85,16 @@ pub fn follows(
             pull_request.is_open = false;
             pull_request.destination_commit = change.old.unwrap_or(tip);
             pull_request.merge_base = base;
+            if merged_now.is_some() {
+                out.merge_base = base;
+            }
         }
         if !happened.is_empty() {
             let event = |what| Event { at_ms: now_ms, actor: actor.arn.clone(), what };
             let events: Vec<Event> = happened.into_iter().map(event).collect();
             let kept = Kept { value: kept.value, version: kept.version };
             out.documents.extend(reviews.put_pull_request(&kept, true, &events)?);
+            out.pull_requests.push((kept.value, events));
         }
     }
     Ok(out)

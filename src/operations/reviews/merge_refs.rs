@@ -94,7 +94,7 @@ impl Lockgate {
         let lead_to = |new: Option<ObjectId>| RefChange { name: name.clone(), old: now, new, peeled: None };
         let (Some(pull_request), Some((destination, source))) = (pull_request, sides) else {
             if now.is_some() {
-                workplace.keep(vec![lead_to(None)], None)?;
+                workplace.keep(vec![lead_to(None)], None, &[])?;
             }
             return Ok(false);
         };
@@ -125,7 +125,7 @@ impl Lockgate {
             None => (now.map(|_| lead_to(None)).into_iter().collect(), None),
         };
         // Whoever was faster may have had other sides: then it is tried again.
-        if changes.is_empty() || workplace.keep(changes, quarantine)? {
+        if changes.is_empty() || workplace.keep(changes, quarantine, &[])? {
             self.merges_tried().0.insert(key, (destination, source));
         }
         Ok(true)

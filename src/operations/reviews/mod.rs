@@ -27,7 +27,7 @@ use crate::review::pull_request::{Event, Happening, PullRequest};
 use crate::review::rules::request_digest;
 use crate::review::shelf::{AccountReviews, Given, Kept, Reviews, ShelfError};
 use crate::store::StoreError;
-use crate::store::documents::DocumentWrite;
+use crate::store::documents::Write;
 
 /// How often a change of documents is tried again because somebody else was faster.
 const MAX_TRIES: usize = 32;
@@ -312,6 +312,7 @@ impl Lockgate {
                 writes.push(reviews.put_given(&caller, token, &given)?);
             }
             writes.extend(reviews.put_pull_request(&Kept::new(pull_request.clone()), true, &events)?);
+            writes.extend(self.events_of_pull_request(record, &pull_request, &events, now_ms));
             let head = RefChange { name: pull_request.head_ref(), old: None, new: Some(source_commit), peeled: None };
             if self.publish_with(&repository, &snapshot, &author.arn, head, writes)? {
                 return Ok(Shown { pull_request, repository: record.name.to_string() });
@@ -327,7 +328,7 @@ impl Lockgate {
         snapshot: &Snapshot,
         actor: &str,
         change: RefChange,
-        documents: Vec<DocumentWrite>,
+        documents: Vec<Write>,
     ) -> Result<bool, RepositoryError> {
         let mut is_tried = false;
         let mut is_made = false;
@@ -426,7 +427,8 @@ impl Lockgate {
             kept.value.active_ms = now_ms;
             let events: Vec<Event> =
                 happened.into_iter().map(|what| Event { at_ms: now_ms, actor: actor.to_owned(), what }).collect();
-            let writes = reviews.put_pull_request(&kept, was_open, &events)?;
+            let mut writes = reviews.put_pull_request(&kept, was_open, &events)?;
+            writes.extend(self.events_of_pull_request(record, &kept.value, &events, now_ms));
             if self.store().write_documents(&writes)? {
                 return Ok((self.shown(&repository.snapshot(), record, kept.value), told));
             }

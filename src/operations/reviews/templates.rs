@@ -82,7 +82,9 @@ impl Lockgate {
                 repositories: Default::default(),
             };
             let write = reviews.put_template(&Kept::new(template.clone()))?;
-            if self.store().write_documents(&[names, write])? {
+            let made = "approvalRuleTemplateCreated";
+            let event = self.template_event(account, &template.changed_by, &template, made, None, now_ms);
+            if self.store().write_documents(&[names, write, event])? {
                 return Ok(template);
             }
         }
@@ -124,6 +126,9 @@ impl Lockgate {
             kept.value.changed_ms = self.store().clock().now_ms();
             kept.value.changed_by = ctx.principal.arn();
             writes.push(reviews.put_template(&kept)?);
+            let (template, changed) = (&kept.value, "approvalRuleTemplateUpdated");
+            let (by, at_ms) = (&template.changed_by, template.changed_ms);
+            writes.push(self.template_event(account, by, template, changed, None, at_ms));
             if self.store().write_documents(&writes)? {
                 return Ok(kept.value);
             }
@@ -145,7 +150,10 @@ impl Lockgate {
             if there {
                 return Err(ReviewFailure::TemplateInUse(name.to_owned()));
             }
-            if self.store().write_documents(&[reviews.delete_template(&kept)])? {
+            let now_ms = self.store().clock().now_ms();
+            let (by, gone) = (ctx.principal.arn(), "approvalRuleTemplateDeleted");
+            let event = self.template_event(account, &by, &kept.value, gone, None, now_ms);
+            if self.store().write_documents(&[reviews.delete_template(&kept), event])? {
                 return Ok(Some(kept.value.id));
             }
         }
@@ -162,11 +170,12 @@ impl Lockgate {
     /// Gives a repository a template, or takes it from it; neither if it is so already. Blocks.
     pub fn associate_template(
         &self,
-        account: &AccountId,
+        ctx: &OpContext,
         name: &str,
         record: &RepositoryRecord,
         is_to_have: bool,
     ) -> Result<(), ReviewFailure> {
+        let account = ctx.principal.account();
         let reviews = self.account_reviews(account);
         for _ in 0..MAX_TRIES {
             // Of two who give a repository its last template at once, one looks again.
@@ -185,7 +194,13 @@ impl Lockgate {
                 true => kept.value.repositories.insert(record.id),
                 false => kept.value.repositories.remove(&record.id),
             };
-            if self.store().write_documents(&[names, reviews.put_template(&kept)?])? {
+            let what = match is_to_have {
+                true => "approvalRuleTemplateAssociatedWithRepository",
+                false => "approvalRuleTemplateDisassociatedFromRepository",
+            };
+            let (by, now_ms) = (ctx.principal.arn(), self.store().clock().now_ms());
+            let event = self.template_event(account, &by, &kept.value, what, Some(record), now_ms);
+            if self.store().write_documents(&[names, reviews.put_template(&kept)?, event])? {
                 return Ok(());
             }
         }
