@@ -16,6 +16,8 @@ pub mod routing;
 pub(super) mod schedules;
 pub mod settings;
 pub mod targets;
+#[cfg(test)]
+mod tests;
 
 pub use routing::EventState;
 
