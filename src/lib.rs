@@ -23,6 +23,7 @@ pub mod protocol;
 pub mod repository;
 
 pub mod jobs;
+pub mod json;
 
 pub mod store;
 

@@ -4,7 +4,7 @@
 //! Reads the record, and changes nothing. A flip is a request that was answered one way, and that the new policies would answer the
 //! other way while the active ones still answer as then: what changed since for another reason is no doing of the new policies.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -232,18 +232,76 @@ impl Gate<'_> {
     }
 }
 
-/// Counts of flips by the policy that makes them, for a summary.
-pub fn by_reason(flips: &[Flip]) -> Vec<(String, u64)> {
-    let mut counts: HashMap<&str, u64> = HashMap::new();
-    flips.iter().for_each(|flip| *counts.entry(&flip.why).or_default() += flip.count);
-    let mut all: Vec<(String, u64)> = counts.into_iter().map(|(why, n)| (why.to_owned(), n)).collect();
-    all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    all
-}
-
 impl Lockgate {
     /// The gate of the configuration; none if it has none.
     pub fn policy_gate<'a>(&self, approval: Option<&'a str>) -> Option<Gate<'a>> {
         self.policy_gate_ms().map(|back_ms| Gate { back_ms, approval })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::identity::{Principal, UserPrincipal};
+    use crate::names::{PrincipalName, RefName};
+    use crate::operations::authority::{decide, record_of, repository_facts};
+    use crate::operations::tests::Inside;
+    use crate::operations::{OpContext, Transport};
+    use crate::policy::{Action, ChangeKind, ContextFacts, RefChangeFacts, RefFacts, ResourceFacts};
+
+    // Each kind of request once, with how often it was asked; those that stay as they were, not at all.
+    #[test]
+    fn what_would_flip() {
+        let n = if std::env::var_os("LOCKGATE_SOAK").is_some() { 100_000 } else { 600 };
+        let inside = Inside::new();
+        let _inside = inside.runtime.enter();
+        let host = &inside.host;
+        let directory = host.identity().directory();
+        let record = inside.shop();
+        let dan = directory.user(&record.account, &PrincipalName::parse("dan").unwrap()).unwrap();
+        let principal = Principal::User(UserPrincipal::new(dan, None));
+        let ctx = OpContext { principal, request_id: Uuid::now_v7(), source: None, transport: Transport::Ssh };
+        let active = host.policies().with(&directory, host.identity().region());
+        let now_ms = host.store().clock().now_ms();
+        let mut records = Vec::new();
+        for i in 0..n {
+            let name = RefName::parse(format!("refs/heads/b{}", i % 100).as_bytes()).unwrap();
+            let resource = ResourceFacts::Ref(RefFacts { repository: repository_facts(&record), name });
+            let context = ContextFacts::RefChange(RefChangeFacts::of_kind(ChangeKind::FastForward));
+            let at_ms = now_ms + i64::from(i);
+            let decision = decide(&active, &directory, &ctx, &Action::git_push(), &resource, &context, at_ms);
+            records.push(record_of(&decision));
+            if records.len() == 1000 || i + 1 == n {
+                let written = host.store().catalog().record_decisions(&records, now_ms);
+                host.store().wait(written).unwrap();
+                records.clear();
+            }
+        }
+        let since_ms = now_ms;
+        let same = replay(host.store(), &active, &active, since_ms).unwrap();
+        assert_eq!((same.n_decided, same.flips.len(), same.n_undecidable), (n as u64, 0, 0));
+        Inside::apply(
+            host,
+            r#"@id("not-b7") forbid (principal, action in [Action::"codecommit:ChangeRef"], resource)
+            when { resource.name == "refs/heads/b7" };"#,
+        );
+        let new = host.policies().with(&directory, host.identity().region());
+        let began = Instant::now();
+        let replayed = replay(host.store(), &active, &new, since_ms).unwrap();
+        let took = began.elapsed();
+        assert_eq!((replayed.flips.len(), replayed.n_undecidable, replayed.n_changed_already), (1, 0, 0));
+        let flip = &replayed.flips[0];
+        assert_eq!((flip.count, flip.would_be_allowed), (n as u64 / 100, false));
+        assert!(flip.resource.ends_with("refs/heads/b7\"") && flip.why.contains("not-b7"), "{flip:?}");
+        // Under policies that answer so already there is nothing to flip.
+        let again = replay(host.store(), &new, &new, since_ms).unwrap();
+        assert_eq!((again.flips.len(), again.n_changed_already), (0, n as u64 / 100));
+        assert_ne!(replayed.approval(), again.approval());
+        if n > 600 {
+            std::io::stderr().write_fmt(format_args!("{n} decisions decided again in {took:?}\n")).unwrap();
+        }
     }
 }

@@ -28,6 +28,8 @@ pub(super) const SCHEMA: &[&str] = &[
         state BIGINT NOT NULL, at_ms BIGINT NOT NULL, sealed BLOB NOT NULL)",
     "CREATE INDEX IF NOT EXISTS delivery_of_lane ON delivery (lane, state, n)",
     "CREATE INDEX IF NOT EXISTS delivery_of_account ON delivery (account, n)",
+    "CREATE INDEX IF NOT EXISTS delivery_by_time ON delivery (at_ms)",
+    "CREATE INDEX IF NOT EXISTS archived_event_by_time ON archived_event (archive, at_ms)",
     "CREATE TABLE IF NOT EXISTS lane (lane BLOB PRIMARY KEY, next_ms BIGINT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS lane_by_time ON lane (next_ms)",
 ];
@@ -40,6 +42,8 @@ pub type ArchiveId = [u8; 16];
 
 /// Most rows that one statement inserts.
 const ROWS_AT_ONCE: usize = 100;
+/// Most rows that are forgotten in one transaction: whoever writes meanwhile does not wait for all of them.
+const FORGOTTEN_AT_ONCE: i64 = 500;
 
 /// An event that waits to be routed, or was archived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,7 +300,16 @@ impl Catalog {
             Some(pool) => query.fetch_all(pool).await.map_err(doing)?,
             None => query.fetch_all(&mut *self.writer.lock().await).await.map_err(doing)?,
         };
-        rows.iter().map(|row| self.event_of("outbox", row)).collect()
+        // One that does not open is left where it is and said, and keeps the others from nothing.
+        let opened = |row| match self.event_of("outbox", row) {
+            Ok(event) => Some(event),
+            Err(error) => {
+                let seq: i64 = row.get(0);
+                tracing::error!(error = &error as &dyn std::error::Error, seq, "an event in the outbox cannot be read");
+                None
+            }
+        };
+        Ok(rows.iter().filter_map(opened).collect())
     }
 
     async fn route(&self, routed: &Routed) -> Result<bool, CatalogError> {
@@ -371,13 +384,23 @@ impl Catalog {
 
     async fn forget_archived(&self, archive: &ArchiveId, before_ms: Option<i64>) -> Result<u64, CatalogError> {
         let doing = |source| CatalogError::Sql { doing: "forgetting archived events", source };
-        let done = sqlx::query("DELETE FROM archived_event WHERE archive = $1 AND at_ms < $2")
+        let mut n_forgotten = 0;
+        loop {
+            let done = sqlx::query(
+                "DELETE FROM archived_event WHERE archive = $1 AND seq IN
+                 (SELECT seq FROM archived_event WHERE archive = $1 AND at_ms < $2 ORDER BY at_ms LIMIT $3)",
+            )
             .bind(&archive[..])
             .bind(before_ms.unwrap_or(i64::MAX))
+            .bind(FORGOTTEN_AT_ONCE)
             .execute(&mut *self.writer.lock().await)
             .await
             .map_err(doing)?;
-        Ok(done.rows_affected())
+            match done.rows_affected() {
+                0 => return Ok(n_forgotten),
+                n => n_forgotten += n,
+            }
+        }
     }
 
     async fn due_lanes(&self, now_ms: i64, limit: usize) -> Result<(Vec<LaneId>, Option<i64>), CatalogError> {
@@ -498,13 +521,23 @@ impl Catalog {
 
     async fn forget_deliveries(&self, before_ms: i64) -> Result<u64, CatalogError> {
         let doing = |source| CatalogError::Sql { doing: "forgetting deliveries", source };
-        let done = sqlx::query("DELETE FROM delivery WHERE at_ms < $1 AND state <> $2")
+        let mut n_forgotten = 0;
+        loop {
+            let done = sqlx::query(
+                "DELETE FROM delivery WHERE n IN
+                 (SELECT n FROM delivery WHERE at_ms < $1 AND state <> $2 ORDER BY at_ms LIMIT $3)",
+            )
             .bind(before_ms)
             .bind(DeliveryState::Waiting.number())
+            .bind(FORGOTTEN_AT_ONCE)
             .execute(&mut *self.writer.lock().await)
             .await
             .map_err(doing)?;
-        Ok(done.rows_affected())
+            match done.rows_affected() {
+                0 => return Ok(n_forgotten),
+                n => n_forgotten += n,
+            }
+        }
     }
 }
 

@@ -1,12 +1,10 @@
 //! awsJson 1.0 and 1.1: one JSON object in, one out.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::{BYTES, ENTRIES, TIME};
 use crate::api::error::ApiError;
+use crate::json::Once;
 
 /// Reads a body. An empty one is an object without members.
 pub fn read_json(body: &[u8]) -> Result<Value, ApiError> {
@@ -16,75 +14,10 @@ pub fn read_json(body: &[u8]) -> Result<Value, ApiError> {
     }
     // serde_json refuses what is nested deeper than 128 levels.
     match serde_json::from_slice(body) {
-        Ok(Plain(value @ Value::Object(_))) => Ok(value),
+        Ok(Once(value @ Value::Object(_))) => Ok(value),
         Ok(_) => Err(bad("the body is not a JSON object".to_owned())),
         Err(error) if error.is_data() => Err(bad("the body gives a member twice".to_owned())),
         Err(error) => Err(bad(format!("the body is not JSON: line {}, column {}", error.line(), error.column()))),
-    }
-}
-
-/// A value in which no member stands twice: of two, each reader could take another.
-struct Plain(Value);
-
-impl<'de> Deserialize<'de> for Plain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Plain, D::Error> {
-        deserializer.deserialize_any(PlainVisitor).map(Plain)
-    }
-}
-
-struct PlainVisitor;
-
-impl<'de> Visitor<'de> for PlainVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut out = Vec::new();
-        while let Some(Plain(item)) = items.next_element()? {
-            out.push(item);
-        }
-        Ok(out.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut out = Map::new();
-        while let Some((name, Plain(value))) = members.next_entry::<String, Plain>()? {
-            if out.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member is given twice"));
-            }
-        }
-        Ok(out.into())
     }
 }
 

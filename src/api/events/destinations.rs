@@ -305,9 +305,12 @@ impl ApiIn {
         };
         if let Some(url) = &self.invocation_endpoint {
             let is_url = url.starts_with("https://") || url.starts_with("http://");
-            if !is_url || url.len() > 2048 || reqwest::Url::parse(&url.replace('*', "x")).is_err() {
+            // What a target says goes into the path, never into where the secrets of the connection go to.
+            let host = url.split('/').nth(2).unwrap_or_default();
+            let is_good = is_url && !host.contains('*') && reqwest::Url::parse(&url.replace('*', "x")).is_ok();
+            if !is_good || url.len() > 2048 {
                 return Err(invalid(
-                    "Parameter InvocationEndpoint is not valid. Reason: it is a URL: https://HOST/PATH.",
+                    "Parameter InvocationEndpoint is not valid. Reason: it is a URL, https://HOST/PATH, with `*` in its path at most.",
                 ));
             }
         }

@@ -32,7 +32,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 pub async fn deliver_regularly(host: Lockgate) {
     let mut queued = host.store().queued();
     let mut running: HashSet<LaneId> = HashSet::new();
-    let mut tasks: JoinSet<LaneId> = JoinSet::new();
+    let mut tasks: JoinSet<()> = JoinSet::new();
+    let mut lane_of: HashMap<tokio::task::Id, LaneId> = HashMap::new();
     loop {
         queued.borrow_and_update();
         let now_ms = host.store().clock().now_ms();
@@ -51,19 +52,19 @@ pub async fn deliver_regularly(host: Lockgate) {
         for lane in due {
             if tasks.len() < AT_ONCE && running.insert(lane) {
                 let host = host.clone();
-                tasks.spawn(async move {
-                    deliver_lane(&host, lane).await;
-                    lane
-                });
+                let task = tasks.spawn(async move { deliver_lane(&host, lane).await });
+                lane_of.insert(task.id(), lane);
             }
         }
         let wait_ms = next.map_or(LONG_MS, |next| next - now_ms).clamp(1, LONG_MS);
         tokio::select! {
-            Some(done) = tasks.join_next(), if !tasks.is_empty() => match done {
-                Ok(lane) => { running.remove(&lane); }
-                // The lane is not known of a task that panicked: all are looked at again.
-                Err(_) => running.clear(),
-            },
+            Some(done) = tasks.join_next_with_id(), if !tasks.is_empty() => {
+                // A task that panicked lets go of its lane as well: what it has not noted is told again.
+                let id = done.map_or_else(|failed| failed.id(), |(id, ())| id);
+                if let Some(lane) = lane_of.remove(&id) {
+                    running.remove(&lane);
+                }
+            }
             _ = queued.changed() => {}
             () = tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())) => {}
         }
